@@ -1,0 +1,2 @@
+//! Feeds frames. 
+fn main() {}
