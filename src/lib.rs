@@ -1,3 +1,63 @@
 //! camcount: people and vehicles counted by cameras, inside PostgreSQL.
+//!
+//! This crate is glue: it checks arguments, runs SQL and looks after processes. What would make sense without a
+//! database lives in `crates/`.
+
+use pgrx::prelude::*;
+
+mod arguments;
+mod database;
+mod error;
+mod events;
+mod ingest;
+mod model;
+mod picture;
+mod pipeline;
+mod realtime;
+mod settings;
+mod timeseries;
+mod worker;
 
 ::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/cameras.sql", name = "cameras", bootstrap);
+extension_sql_file!("../sql/models.sql", name = "models", requires = ["cameras"]);
+extension_sql_file!("../sql/ingestion.sql", name = "ingestion", requires = ["models"]);
+extension_sql_file!("../sql/queue.sql", name = "queue", requires = ["ingestion"]);
+extension_sql_file!("../sql/pipelines.sql", name = "pipelines", requires = ["queue"]);
+extension_sql_file!("../sql/streams.sql", name = "streams", requires = ["pipelines"]);
+extension_sql_file!("../sql/timeseries.sql", name = "timeseries", requires = ["streams"]);
+extension_sql_file!("../sql/realtime.sql", name = "realtime", requires = ["timeseries"]);
+extension_sql_file!("../sql/events.sql", name = "events", requires = ["realtime"]);
+extension_sql_file!("../sql/monitoring.sql", name = "monitoring", requires = ["events"]);
+extension_sql_file!("../sql/partitions.sql", name = "partitions", requires = ["monitoring"]);
+extension_sql_file!(
+    "../sql/pipeline_checks.sql",
+    name = "pipeline_checks",
+    requires = ["partitions", pipeline::check_pipeline_config]
+);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["pipeline_checks"]);
+extension_sql_file!("../sql/dump.sql", name = "dump", finalize);
+
+/// Called by the server when it loads the library.
+#[pg_guard]
+#[allow(unsafe_code)]
+pub extern "C-unwind" fn _PG_init() {
+    settings::register();
+    // SAFETY: a flag that the server sets before it loads libraries.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        worker::preload();
+    }
+}
+
+#[cfg(test)]
+pub mod pg_test {
+    //! Required by `cargo pgrx test`.
+
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec!["shared_preload_libraries = 'camcount'"]
+    }
+}

@@ -9,4 +9,5 @@ pub mod detection;
 pub mod draw;
 pub mod geometry;
 pub mod model;
+pub mod payload;
 pub mod stream;

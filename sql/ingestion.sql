@@ -1,0 +1,119 @@
+-- What came in: one row a message, the picture of a frame beside it.
+
+CREATE TABLE realtime_data_ingestion (
+    id                    bigint GENERATED ALWAYS AS IDENTITY,
+    ingestion_id          text NOT NULL
+        CONSTRAINT realtime_data_ingestion_ingestion_id_length CHECK (length(ingestion_id) BETWEEN 1 AND 100),
+    camera_id             text NOT NULL
+        CONSTRAINT realtime_data_ingestion_camera_id_length CHECK (length(camera_id) BETWEEN 1 AND 100),
+    stream_id             text NOT NULL
+        CONSTRAINT realtime_data_ingestion_stream_id_length CHECK (length(stream_id) BETWEEN 1 AND 100),
+    ingestion_timestamp   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    frame_timestamp       timestamptz NOT NULL,
+    frame_number          bigint NOT NULL
+        CONSTRAINT realtime_data_ingestion_frame_number_range CHECK (frame_number >= 0),
+    data_type             text NOT NULL
+        CONSTRAINT realtime_data_ingestion_data_type_known
+        CHECK (data_type IN ('frame', 'detection', 'tracking', 'counting')),
+    data_payload          jsonb NOT NULL,
+    data_size_bytes       bigint NOT NULL
+        CONSTRAINT realtime_data_ingestion_data_size_range CHECK (data_size_bytes >= 0),
+    processing_status     text NOT NULL DEFAULT 'pending'
+        CONSTRAINT realtime_data_ingestion_processing_status_known
+        CHECK (processing_status IN ('pending', 'processing', 'completed', 'failed', 'skipped')),
+    processing_priority   integer NOT NULL DEFAULT 0,
+    retry_count           integer NOT NULL DEFAULT 0,
+    ingestion_latency_ms  bigint,
+    processing_latency_ms bigint,
+    total_latency_ms      bigint,
+    clock_skew            boolean NOT NULL DEFAULT false,
+    error_message         text,
+    error_code            text,
+    created_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- One message, one row: the id is made of all that identifies it, the frame's time included. It also serves the
+    -- look-up by id alone.
+    CONSTRAINT realtime_data_ingestion_pkey PRIMARY KEY (ingestion_id, camera_id, frame_timestamp)
+) PARTITION BY RANGE (frame_timestamp);
+
+CREATE TABLE realtime_data_ingestion_default PARTITION OF realtime_data_ingestion DEFAULT;
+
+-- Documented: a camera's latest messages.
+CREATE INDEX idx_realtime_data_ingestion_camera_timestamp
+    ON realtime_data_ingestion (camera_id, ingestion_timestamp DESC);
+-- What failed, without a walk through what went well.
+CREATE INDEX idx_realtime_data_ingestion_status
+    ON realtime_data_ingestion (processing_status, processing_priority DESC) WHERE processing_status = 'failed';
+
+COMMENT ON TABLE realtime_data_ingestion IS 'Every message that was accepted, and what became of it.';
+COMMENT ON COLUMN realtime_data_ingestion.id IS 'Order of arrival.';
+COMMENT ON COLUMN realtime_data_ingestion.ingestion_id IS 'What the ingestion function returned.';
+COMMENT ON COLUMN realtime_data_ingestion.camera_id IS 'Which camera.';
+COMMENT ON COLUMN realtime_data_ingestion.stream_id IS 'Which stream of the camera.';
+COMMENT ON COLUMN realtime_data_ingestion.ingestion_timestamp IS 'When it came in, by the server''s clock.';
+COMMENT ON COLUMN realtime_data_ingestion.frame_timestamp IS 'When the frame was taken, by the camera''s clock.';
+COMMENT ON COLUMN realtime_data_ingestion.frame_number IS 'The sender''s number of the frame.';
+COMMENT ON COLUMN realtime_data_ingestion.data_type IS 'frame, detection, tracking or counting.';
+COMMENT ON COLUMN realtime_data_ingestion.data_payload IS 'The message; for a frame its metadata, the picture is in frames.';
+COMMENT ON COLUMN realtime_data_ingestion.data_size_bytes IS 'Octets of the payload, of the picture for a frame.';
+COMMENT ON COLUMN realtime_data_ingestion.processing_status IS 'pending, processing, completed, failed or skipped.';
+COMMENT ON COLUMN realtime_data_ingestion.processing_priority IS 'As in the queue: higher goes first.';
+COMMENT ON COLUMN realtime_data_ingestion.retry_count IS 'Attempts that failed.';
+COMMENT ON COLUMN realtime_data_ingestion.ingestion_latency_ms IS 'From the frame to its arrival; 0 where clock_skew.';
+COMMENT ON COLUMN realtime_data_ingestion.processing_latency_ms IS 'From the claim to the counts.';
+COMMENT ON COLUMN realtime_data_ingestion.total_latency_ms IS 'From arrival to the counts.';
+COMMENT ON COLUMN realtime_data_ingestion.clock_skew IS 'The frame''s time was more than a second ahead of the server''s clock.';
+COMMENT ON COLUMN realtime_data_ingestion.error_message IS 'Why it failed or was skipped.';
+COMMENT ON COLUMN realtime_data_ingestion.error_code IS 'SQLSTATE of the failure.';
+COMMENT ON COLUMN realtime_data_ingestion.created_at IS 'When the row was made.';
+
+CREATE TABLE frames (
+    ingestion_id        text NOT NULL,
+    camera_id           text NOT NULL,
+    stream_id           text NOT NULL,
+    ingestion_timestamp timestamptz NOT NULL,
+    frame_timestamp     timestamptz NOT NULL,
+    frame_number        bigint NOT NULL,
+    format              text NOT NULL CONSTRAINT frames_format_known CHECK (format IN ('jpeg', 'png')),
+    width               integer NOT NULL CONSTRAINT frames_width_range CHECK (width > 0),
+    height              integer NOT NULL CONSTRAINT frames_height_range CHECK (height > 0),
+    image               bytea NOT NULL,
+    CONSTRAINT frames_pkey PRIMARY KEY (ingestion_id, camera_id, ingestion_timestamp)
+) PARTITION BY RANGE (ingestion_timestamp);
+-- A JPEG does not compress.
+ALTER TABLE frames ALTER COLUMN image SET STORAGE EXTERNAL;
+
+CREATE TABLE frames_default PARTITION OF frames DEFAULT;
+ALTER TABLE frames_default ALTER COLUMN image SET STORAGE EXTERNAL;
+
+-- The latest picture of a camera, for heat maps and previews.
+CREATE INDEX frames_camera_time ON frames (camera_id, frame_timestamp DESC);
+
+COMMENT ON TABLE frames IS 'Pictures, kept for a short while: see retention_policies.';
+COMMENT ON COLUMN frames.ingestion_id IS 'The message that brought it.';
+COMMENT ON COLUMN frames.camera_id IS 'Which camera.';
+COMMENT ON COLUMN frames.stream_id IS 'Which stream of the camera.';
+COMMENT ON COLUMN frames.ingestion_timestamp IS 'When it came in; the same as its queue item''s queued_at.';
+COMMENT ON COLUMN frames.frame_timestamp IS 'When it was taken.';
+COMMENT ON COLUMN frames.frame_number IS 'The sender''s number.';
+COMMENT ON COLUMN frames.format IS 'jpeg or png.';
+COMMENT ON COLUMN frames.width IS 'Pixels across, as its header says.';
+COMMENT ON COLUMN frames.height IS 'Pixels down, as its header says.';
+COMMENT ON COLUMN frames.image IS 'The file, byte for byte.';
+
+CREATE TABLE ingestion_rejects (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    camera_id   text,
+    item        jsonb NOT NULL,
+    item_index  integer NOT NULL,
+    error_code  text NOT NULL,
+    error_message text NOT NULL,
+    rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE ingestion_rejects IS 'Rows of a batch that were refused where skipping them was asked for.';
+COMMENT ON COLUMN ingestion_rejects.id IS 'Order of refusal.';
+COMMENT ON COLUMN ingestion_rejects.camera_id IS 'Which camera, where the row says it.';
+COMMENT ON COLUMN ingestion_rejects.item IS 'The row as it was sent.';
+COMMENT ON COLUMN ingestion_rejects.item_index IS 'Its place in the batch, from 0.';
+COMMENT ON COLUMN ingestion_rejects.error_code IS 'SQLSTATE of the refusal.';
+COMMENT ON COLUMN ingestion_rejects.error_message IS 'Why it was refused.';
+COMMENT ON COLUMN ingestion_rejects.rejected_at IS 'When.';

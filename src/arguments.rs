@@ -1,0 +1,54 @@
+//! Checks that every SQL function makes of its arguments.
+
+use camcount_vision::geometry::Timestamp;
+use pgrx::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// Longest camera, stream, pipeline, model, line, zone and counter name, in characters.
+pub const NAME_LENGTH: usize = 100;
+
+/// Microseconds from 1970-01-01 to Postgres's own epoch, 2000-01-01.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// The argument's value, or an error naming the parameter.
+pub fn required<T>(value: Option<T>, parameter: &'static str) -> Result<T> {
+    value.ok_or(Error::Null { parameter })
+}
+
+/// A name of 1 to 100 characters.
+pub fn name<'a>(value: Option<&'a str>, parameter: &'static str) -> Result<&'a str> {
+    let value = required(value, parameter)?;
+    let length = value.chars().count();
+    if (1..=NAME_LENGTH).contains(&length) {
+        Ok(value)
+    } else {
+        Err(Error::Length { parameter, max: NAME_LENGTH, length })
+    }
+}
+
+/// A finite moment.
+pub fn moment(value: Option<TimestampWithTimeZone>, parameter: &'static str) -> Result<Timestamp> {
+    let value = required(value, parameter)?;
+    if value.is_infinity() || value.is_neg_infinity() {
+        return Err(Error::invalid(parameter, "must be a finite time"));
+    }
+    Ok(to_timestamp(value))
+}
+
+/// A number from 0 up.
+pub fn not_negative(value: Option<i64>, parameter: &'static str) -> Result<i64> {
+    let value = required(value, parameter)?;
+    if value < 0 { Err(Error::invalid(parameter, format!("must be 0 or more, got {value}"))) } else { Ok(value) }
+}
+
+/// From Postgres's clock to the crates'.
+pub fn to_timestamp(value: TimestampWithTimeZone) -> Timestamp {
+    Timestamp(pg_sys::TimestampTz::from(value).saturating_add(POSTGRES_EPOCH))
+}
+
+/// From the crates' clock to Postgres's.
+pub fn from_timestamp(value: Timestamp) -> Result<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(value.0.saturating_sub(POSTGRES_EPOCH))
+        .map_err(|_| Error::Runtime(format!("time {} is outside the range of timestamptz", value.0)))
+}

@@ -1,0 +1,127 @@
+//! Every error a caller can meet, each with its SQLSTATE and, where there is one, a hint.
+
+use camcount_vision::decode::DecodeError;
+use camcount_vision::model::ModelError;
+use camcount_vision::payload::PayloadError;
+use camcount_vision::pipeline::ConfigError;
+use camcount_vision::stream::StateError;
+use pgrx::prelude::*;
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// The result of everything in the extension that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in terms of the caller's arguments.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{parameter} must not be null")]
+    Null { parameter: &'static str },
+    #[error("{parameter} must be 1 to {max} characters long, got {length}")]
+    Length { parameter: &'static str, max: usize, length: usize },
+    #[error("{parameter} {reason}")]
+    Invalid { parameter: &'static str, reason: String },
+    #[error("{parameter}: {source}")]
+    Payload { parameter: &'static str, source: PayloadError },
+    #[error("{parameter}: {source}")]
+    Image { parameter: &'static str, source: DecodeError },
+    #[error("model {name}: {source}")]
+    Model { name: String, source: ModelError },
+    #[error("pipeline configuration: {0}")]
+    Config(#[from] ConfigError),
+    #[error("stored tracker state: {0}")]
+    State(#[from] StateError),
+    #[error("{kind} {name:?} does not exist")]
+    Missing { kind: &'static str, name: String },
+    #[error("counter {counter:?} of camera {camera:?} is {value}, which does not fit the INTEGER it is returned as")]
+    CounterRange { camera: String, counter: String, value: i64 },
+    #[error("{0}")]
+    Runtime(String),
+    #[error("could not start a background worker")]
+    NoWorkerSlot,
+    #[error("stream {stream:?} of camera {camera:?} is no longer leased to this worker")]
+    LeaseLost { camera: String, stream: String },
+    #[error("{message}")]
+    Database { code: String, message: String },
+    #[error("{0}")]
+    Spi(#[from] spi::Error),
+}
+
+impl Error {
+    /// The parameter is present but its value is not acceptable; `reason` completes "p_x …".
+    pub fn invalid(parameter: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid { parameter, reason: reason.into() }
+    }
+
+    fn code(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode::*;
+        match self {
+            Self::Null { .. } => ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::Length { .. } | Self::Invalid { .. } | Self::Payload { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Image { source: DecodeError::TooLarge { .. }, .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::Image { .. } => ERRCODE_INVALID_BINARY_REPRESENTATION,
+            Self::Model { source, .. } => model_code(source),
+            Self::Config(error) if error.problem.starts_with("unknown field") => ERRCODE_UNDEFINED_PARAMETER,
+            Self::Config(_) => ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::State(_) => ERRCODE_DATA_CORRUPTED,
+            Self::Missing { .. } => ERRCODE_UNDEFINED_OBJECT,
+            Self::CounterRange { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::Runtime(_) => ERRCODE_CONFIG_FILE_ERROR,
+            Self::NoWorkerSlot => ERRCODE_INSUFFICIENT_RESOURCES,
+            Self::LeaseLost { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::Database { .. } | Self::Spi(_) => ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Image { source: DecodeError::TooLarge { .. }, .. } => {
+                Some("Send a smaller picture, or raise camcount.max_image_pixels.")
+            }
+            Self::Image { .. } => Some("Frames are JPEG or PNG files, byte for byte."),
+            Self::Runtime(_) => Some("Set camcount.onnxruntime_library to the absolute path of libonnxruntime.so."),
+            Self::NoWorkerSlot => Some("Raise max_worker_processes and restart the server."),
+            Self::CounterRange { .. } => Some("Read realtime_counters.current_count, which is a bigint."),
+            _ => None,
+        }
+    }
+
+    /// The five-character SQLSTATE, as stored with a failed item.
+    pub fn sqlstate(&self) -> String {
+        match self {
+            Self::Database { code, .. } => code.clone(),
+            other => sqlstate_text(other.code()),
+        }
+    }
+}
+
+fn model_code(error: &ModelError) -> PgSqlErrorCode {
+    match error {
+        ModelError::NotOnnx(_) => PgSqlErrorCode::ERRCODE_INVALID_BINARY_REPRESENTATION,
+        ModelError::Mismatch { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        ModelError::Config { .. } => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        _ => PgSqlErrorCode::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+    }
+}
+
+/// Unpacks Postgres's six-bits-a-character encoding of an SQLSTATE.
+pub fn sqlstate_text(code: PgSqlErrorCode) -> String {
+    let mut packed = code as i32;
+    (0..5)
+        .map(|_| {
+            let character = (packed & 0x3f) as u8 + b'0';
+            packed >>= 6;
+            char::from(character)
+        })
+        .collect()
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> Self {
+        let report = ErrorReport::new(error.code(), error.to_string(), "camcount");
+        match error.hint() {
+            Some(hint) => report.set_hint(hint),
+            None => report,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Pictures for people: annotated frames and heat maps.

@@ -1,0 +1,57 @@
+//! The time series' writing end.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::{AnyNumeric, JsonB};
+
+use crate::arguments::{moment, name, required};
+use crate::database;
+use crate::error::{Error, Result};
+
+/// Longest metric unit, as documented.
+const UNIT_LENGTH: usize = 20;
+
+/// Writes one value of a camera's metric. NaN and infinities are refused.
+#[pg_extern]
+fn record_metric(
+    p_camera_id: Option<&str>,
+    p_metric_name: Option<&str>,
+    p_metric_timestamp: Option<TimestampWithTimeZone>,
+    p_metric_value: Option<AnyNumeric>,
+    p_metric_unit: default!(Option<&str>, "NULL"),
+    p_metric_tags: default!(Option<JsonB>, "NULL"),
+    p_confidence_score: default!(Option<f64>, "NULL"),
+) -> Result<(), ErrorReport> {
+    const RECORD: &str = "INSERT INTO camcount.timeseries_data
+        (camera_id, metric_name, metric_timestamp, metric_value, metric_unit, metric_tags, confidence_score)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let camera = name(p_camera_id, "p_camera_id")?;
+    let metric = name(p_metric_name, "p_metric_name")?;
+    moment(p_metric_timestamp, "p_metric_timestamp")?;
+    let value = finite(required(p_metric_value, "p_metric_value")?)?;
+    let unit_length = p_metric_unit.map_or(0, |unit| unit.chars().count());
+    if unit_length > UNIT_LENGTH {
+        return Err(Error::Length { parameter: "p_metric_unit", max: UNIT_LENGTH, length: unit_length }.into());
+    }
+    if p_confidence_score.is_some_and(|score| !(0.0..=1.0).contains(&score)) {
+        return Err(Error::invalid("p_confidence_score", "must be from 0 to 1").into());
+    }
+    let arguments = [
+        camera.into(),
+        metric.into(),
+        p_metric_timestamp.into(),
+        value.into(),
+        p_metric_unit.into(),
+        p_metric_tags.into(),
+        p_confidence_score.into(),
+    ];
+    database::run(RECORD, &arguments)?;
+    Ok(())
+}
+
+fn finite(value: AnyNumeric) -> Result<AnyNumeric> {
+    if value.is_nan() || ["Infinity", "-Infinity"].contains(&value.normalize()) {
+        return Err(Error::invalid("p_metric_value", "must be a finite number"));
+    }
+    Ok(value)
+}

@@ -1,0 +1,170 @@
+//! The maintenance worker: one for each database that has the extension. It runs the vision workers, keeps partitions
+//! ahead of the data and drops expired ones.
+
+use std::time::{Duration, Instant};
+
+use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker};
+use pgrx::prelude::*;
+
+use super::registry::{self, Kind};
+use super::{process, status};
+use crate::database;
+use crate::error::{Error, Result};
+use crate::settings;
+
+/// Pauses before a vision worker that ended is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A worker that ran this long is not in a crash loop.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// Entry point of the maintenance worker; the argument is the database's OID.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)]
+pub extern "C-unwind" fn camcount_maintenance_main(argument: pg_sys::Datum) {
+    // SAFETY: the launcher and start_workers pass an OID.
+    let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
+    process::start(database, c"camcount maintenance");
+    match process::transaction(|| Ok(process::extension_exists() && lock_database()?)) {
+        Ok(true) => {}
+        Ok(false) => process::exit(0),
+        Err(error) => {
+            warning!("camcount maintenance: {error}");
+            process::exit(1);
+        }
+    }
+    registry::enter(process::my_pid(), database, Kind::Maintenance);
+    Maintenance::new(database).run();
+    process::exit(0);
+}
+
+/// One maintenance worker for each database: the lock is held until the process ends.
+fn lock_database() -> Result<bool> {
+    const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('camcount maintenance', 0))";
+    Ok(database::value::<bool>(LOCK, &[])? == Some(true))
+}
+
+struct Maintenance {
+    database: pg_sys::Oid,
+    vision: Vec<Child>,
+    next_expiry: Instant,
+}
+
+/// One vision worker's place. `handle` is `None` while it waits to be started.
+struct Child {
+    handle: Option<DynamicBackgroundWorker>,
+    started: Instant,
+    due: Instant,
+    pause: Duration,
+}
+
+impl Child {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { handle: None, started: now, due: now, pause: RESTART_PAUSE }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.handle.as_ref().is_some_and(|handle| matches!(handle.pid(), Err(BackgroundWorkerStatus::Stopped)))
+    }
+
+    fn note_end(&mut self) {
+        let now = Instant::now();
+        self.pause = if self.started.elapsed() > STEADY { RESTART_PAUSE } else { LONGEST_PAUSE.min(self.pause * 2) };
+        self.handle = None;
+        self.due = now + self.pause;
+    }
+}
+
+impl Maintenance {
+    fn new(database: pg_sys::Oid) -> Self {
+        Self { database, vision: Vec::new(), next_expiry: Instant::now() }
+    }
+
+    fn run(&mut self) {
+        let mut status = status::Status::register("maintenance");
+        while !process::stopping() {
+            match process::transaction(|| Ok(process::extension_exists())) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => status.note_error(&error),
+            }
+            if let Err(error) = self.keep_vision_workers() {
+                status.note_error(&error);
+            }
+            if let Err(error) = self.keep_partitions() {
+                status.note_error(&error);
+            }
+            process::sleep(self.until_next_duty());
+        }
+        self.stop_vision_workers();
+    }
+
+    fn keep_vision_workers(&mut self) -> Result<()> {
+        let wanted = settings::vision_workers();
+        while self.vision.len() > wanted {
+            if let Some(handle) = self.vision.pop().and_then(|child| child.handle) {
+                let _ = handle.terminate();
+            }
+        }
+        self.vision.resize_with(wanted, Child::new);
+        for child in &mut self.vision {
+            if child.has_ended() {
+                child.note_end();
+            }
+            if child.handle.is_none() && child.due <= Instant::now() {
+                child.handle = Some(start_vision(self.database)?);
+                child.started = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    fn stop_vision_workers(&mut self) {
+        let ending: Vec<_> =
+            self.vision.drain(..).filter_map(|child| child.handle).map(DynamicBackgroundWorker::terminate).collect();
+        for worker in ending {
+            let _ = worker.wait_for_shutdown();
+        }
+    }
+
+    /// Partitions appear with the first stream: a database that pg_restore is still filling has none yet, and must
+    /// not be given any beside those that it brings.
+    fn keep_partitions(&mut self) -> Result<()> {
+        let expire = self.next_expiry <= Instant::now();
+        process::transaction(|| {
+            const IN_USE: &str = "SELECT EXISTS (SELECT FROM camcount.stream_state)";
+            if database::value::<bool>(IN_USE, &[])? == Some(true) {
+                database::run("SELECT camcount.create_partitions()", &[])?;
+                if expire {
+                    database::run("SELECT camcount.drop_expired_partitions()", &[])?;
+                }
+            }
+            Ok(())
+        })?;
+        if expire {
+            self.next_expiry = Instant::now() + settings::maintenance_interval();
+        }
+        Ok(())
+    }
+
+    fn until_next_duty(&self) -> Duration {
+        let now = Instant::now();
+        let restarts = self.vision.iter().filter(|child| child.handle.is_none()).map(|child| child.due);
+        let next = restarts.chain([self.next_expiry]).min().unwrap_or(now);
+        next.saturating_duration_since(now).clamp(Duration::from_millis(100), settings::poll_interval())
+    }
+}
+
+fn start_vision(database: pg_sys::Oid) -> Result<DynamicBackgroundWorker> {
+    BackgroundWorkerBuilder::new("camcount vision")
+        .set_library("camcount")
+        .set_function("camcount_vision_main")
+        .set_argument(database.into_datum())
+        .set_extra(&process::my_pid().to_string())
+        .set_notify_pid(process::my_pid())
+        .enable_spi_access()
+        .load_dynamic()
+        .map_err(|_| Error::NoWorkerSlot)
+}

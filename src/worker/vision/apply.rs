@@ -1,0 +1,217 @@
+//! One transaction for each claim: frames in order through tracker and counters, everything written, items
+//! acknowledged, the stream set free. All or nothing.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use camcount_vision::detection::Detection;
+use camcount_vision::pipeline::PipelineType;
+use camcount_vision::stream::{Observation, ObservationKind, StreamState};
+use camcount_vision::track::ScoreThresholds;
+use pgrx::prelude::*;
+
+use super::claim::{Claim, Content, Item};
+use super::infer::Seen;
+use super::output::Output;
+use super::pipelines::Pipeline;
+use crate::database;
+use crate::error::{Error, Result};
+use crate::realtime;
+
+/// Score threshold for detections of edge devices, which have sorted out the doubtful ones themselves.
+const EDGE_THRESHOLD: f64 = 0.4;
+
+/// What the models found in an item's picture, by model name. Empty for items without a picture.
+pub type Found = Vec<(String, f64, Result<Seen>)>;
+
+/// What became of an item.
+pub enum Verdict {
+    Completed,
+    Skipped(String),
+    Failed { code: String, message: String },
+}
+
+impl From<&Error> for Verdict {
+    fn from(error: &Error) -> Self {
+        Self::Failed { code: error.sqlstate(), message: error.to_string() }
+    }
+}
+
+/// One frame as a pipeline gets it.
+pub struct Frame<'a> {
+    pub width: u32,
+    pub height: u32,
+    pub detections: &'a [Detection],
+    pub kind: ObservationKind,
+    /// Time that finding the detections took.
+    pub elapsed: Duration,
+    pub thresholds: ScoreThresholds,
+}
+
+/// Applies a claim; `found` runs parallel to its items. Returns how many items were finished.
+pub fn apply(worker_id: i64, claim: &Claim, pipelines: &[Rc<Pipeline>], found: &[Found]) -> Result<usize> {
+    lock_stream(worker_id, claim)?;
+    let mut output = Output::new(claim);
+    let mut states = pipelines.iter().map(|pipeline| load_state(claim, pipeline)).collect::<Result<Vec<_>>>()?;
+    for (item, found) in claim.items.iter().zip(found) {
+        let verdict = process(claim, item, found, pipelines, &mut states, &mut output)?;
+        output.acknowledge(item, &verdict);
+    }
+    output.write()?;
+    for (pipeline, state) in pipelines.iter().zip(&states) {
+        save_state(claim, pipeline, state)?;
+    }
+    release_stream(claim)?;
+    Ok(claim.items.len())
+}
+
+fn process(
+    claim: &Claim,
+    item: &Item,
+    found: &Found,
+    pipelines: &[Rc<Pipeline>],
+    states: &mut [StreamState],
+    output: &mut Output<'_>,
+) -> Result<Verdict> {
+    if item.is_late(claim.last_frame) {
+        return Ok(Verdict::Skipped("later frames of this stream were processed already".into()));
+    }
+    match &item.content {
+        Content::Unusable(error) => return Ok(error.into()),
+        Content::Counts(counts) => {
+            for count in counts {
+                realtime::increment(&claim.camera_id, &count.counter, count.value)?;
+            }
+        }
+        Content::Detections { frame, tracked } => {
+            let kind = if *tracked { ObservationKind::Tracked } else { ObservationKind::Detected };
+            for (pipeline, state) in pipelines.iter().zip(states) {
+                let frame = Frame {
+                    width: frame.width,
+                    height: frame.height,
+                    detections: &frame.detections,
+                    kind,
+                    elapsed: Duration::ZERO,
+                    thresholds: pipeline.config.thresholds(EDGE_THRESHOLD),
+                };
+                if let Err(failure) = step(pipeline, state, item, &frame, output) {
+                    return Ok(failure);
+                }
+            }
+        }
+        Content::Picture(_) => {
+            for (pipeline, state) in pipelines.iter().zip(states) {
+                let frame = match picture_frame(pipeline, found) {
+                    Ok(frame) => frame,
+                    Err(failure) => return Ok(failure),
+                };
+                if let Err(failure) = step(pipeline, state, item, &frame, output) {
+                    return Ok(failure);
+                }
+            }
+        }
+    }
+    Ok(Verdict::Completed)
+}
+
+fn picture_frame<'a>(pipeline: &Pipeline, found: &'a Found) -> Result<Frame<'a>, Verdict> {
+    let (_, threshold, seen) = found
+        .iter()
+        .find(|(model, ..)| *model == pipeline.config.model)
+        .ok_or_else(|| Verdict::from(&Error::Missing { kind: "model", name: pipeline.config.model.clone() }))?;
+    let seen = seen.as_ref().map_err(Verdict::from)?;
+    Ok(Frame {
+        width: seen.width,
+        height: seen.height,
+        detections: &seen.detections,
+        kind: ObservationKind::Detected,
+        elapsed: seen.elapsed,
+        thresholds: pipeline.config.thresholds(*threshold),
+    })
+}
+
+fn step(
+    pipeline: &Pipeline,
+    state: &mut StreamState,
+    item: &Item,
+    frame: &Frame<'_>,
+    output: &mut Output<'_>,
+) -> Result<(), Verdict> {
+    let started = Instant::now();
+    let wanted: Vec<Detection> = frame
+        .detections
+        .iter()
+        .filter(|detection| pipeline.config.wants_class(&detection.class))
+        .filter(|detection| detection.confidence >= frame.thresholds.low)
+        .cloned()
+        .collect();
+    let observation = Observation { timestamp: item.frame_timestamp, detections: &wanted, kind: frame.kind };
+    let outcome = state
+        .step(pipeline.stage, &pipeline.config, frame.thresholds, &observation)
+        .map_err(|error| Verdict::from(&Error::invalid("frame", format!("cannot be used: {error}"))))?;
+    output.frame(pipeline, item, frame, &wanted, &outcome, started.elapsed());
+    Ok(())
+}
+
+/// Makes sure that the lease still holds, and keeps others out until this transaction ends.
+fn lock_stream(worker_id: i64, claim: &Claim) -> Result<()> {
+    const LOCK: &str = "SELECT true FROM camcount.stream_state
+        WHERE camera_id = $1 AND stream_id = $2 AND claimed_by = $3 FOR UPDATE";
+    let arguments = [claim.camera_id.as_str().into(), claim.stream_id.as_str().into(), worker_id.into()];
+    match database::value::<bool>(LOCK, &arguments)? {
+        Some(true) => Ok(()),
+        _ => Err(Error::LeaseLost { camera: claim.camera_id.clone(), stream: claim.stream_id.clone() }),
+    }
+}
+
+fn release_stream(claim: &Claim) -> Result<()> {
+    const RELEASE: &str = include_str!("release_stream.sql");
+    let latest = claim.items.iter().map(|item| (item.frame_timestamp, item.frame_number)).chain(claim.last_frame).max();
+    let time = latest.map(|(time, _)| crate::arguments::from_timestamp(time)).transpose()?;
+    database::run(
+        RELEASE,
+        &[
+            claim.camera_id.as_str().into(),
+            claim.stream_id.as_str().into(),
+            time.into(),
+            latest.map(|(_, number)| number).into(),
+            (claim.items.len() as i64).into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn load_state(claim: &Claim, pipeline: &Pipeline) -> Result<StreamState> {
+    const LOAD: &str = "SELECT state FROM camcount.tracker_state
+        WHERE camera_id = $1 AND stream_id = $2 AND pipeline_id = $3";
+    let Some(bytes) = database::value::<Vec<u8>>(LOAD, &place(claim, pipeline))? else {
+        return Ok(StreamState::default());
+    };
+    StreamState::from_bytes(&bytes).or_else(|error| {
+        warning!("camcount: tracking of {} {} starts afresh: {error}", claim.camera_id, claim.stream_id);
+        Ok(StreamState::starting_after(last_track_id(claim, pipeline)?))
+    })
+}
+
+/// Identities must not come again when a state is lost.
+fn last_track_id(claim: &Claim, pipeline: &Pipeline) -> Result<i64> {
+    const LAST: &str = "SELECT max(track_id) FROM camcount.tracks
+        WHERE camera_id = $1 AND stream_id = $2 AND pipeline_id = $3";
+    Ok(database::value::<i64>(LAST, &place(claim, pipeline))?.unwrap_or(0))
+}
+
+fn save_state(claim: &Claim, pipeline: &Pipeline, state: &StreamState) -> Result<()> {
+    const SAVE: &str = "INSERT INTO camcount.tracker_state (camera_id, stream_id, pipeline_id, state)
+        VALUES ($1, $2, $3, $4)
+        ON CONFLICT (camera_id, stream_id, pipeline_id)
+        DO UPDATE SET state = excluded.state, updated_at = clock_timestamp()";
+    if pipeline.stage >= PipelineType::Tracking {
+        let [camera, stream, pipeline] = place(claim, pipeline);
+        database::run(SAVE, &[camera, stream, pipeline, state.to_bytes()?.into()])?;
+    }
+    Ok(())
+}
+
+fn place<'a>(claim: &'a Claim, pipeline: &'a Pipeline) -> [pgrx::datum::DatumWithOid<'a>; 3] {
+    [claim.camera_id.as_str().into(), claim.stream_id.as_str().into(), pipeline.pipeline_id.as_str().into()]
+}

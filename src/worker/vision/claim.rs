@@ -1,0 +1,171 @@
+//! Taking work: streams that nobody holds, and their next items in frame order, under a lease.
+
+use camcount_vision::geometry::Timestamp;
+use camcount_vision::payload::{self, Count, EdgeFrame};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use pgrx::spi::{SpiClient, SpiHeapTupleData};
+
+use crate::arguments::to_timestamp;
+use crate::database;
+use crate::error::{Error, Result};
+use crate::settings;
+
+/// A stream that this worker holds, with the items it took.
+pub struct Claim {
+    pub camera_id: String,
+    pub stream_id: String,
+    /// Time and number of the last frame applied.
+    pub last_frame: Option<(Timestamp, i64)>,
+    /// In frame order.
+    pub items: Vec<Item>,
+}
+
+/// One queued message.
+pub struct Item {
+    pub id: i64,
+    pub queued_at: TimestampWithTimeZone,
+    pub ingestion_id: String,
+    pub frame_timestamp: Timestamp,
+    pub frame_number: i64,
+    pub data_type: String,
+    pub attempts: i32,
+    pub max_attempts: i32,
+    pub content: Content,
+}
+
+/// What an item brings.
+pub enum Content {
+    Picture(Vec<u8>),
+    Detections { frame: EdgeFrame, tracked: bool },
+    Counts(Vec<Count>),
+    /// The item cannot be processed, now or later.
+    Unusable(Error),
+}
+
+impl Item {
+    /// Whether frames after this one were applied already.
+    pub fn is_late(&self, last_frame: Option<(Timestamp, i64)>) -> bool {
+        last_frame.is_some_and(|last| (self.frame_timestamp, self.frame_number) < last)
+    }
+}
+
+/// Claims up to `batch_size` streams and, spread over them, up to `claim_size` items.
+pub fn claim(worker_id: i64) -> Result<Vec<Claim>> {
+    const STREAMS: &str = include_str!("claim_streams.sql");
+    let lease = settings::lease().as_secs() as i64;
+    let limit = settings::batch_size() as i64;
+    Spi::connect_mut(|client| {
+        let mut claims = Vec::new();
+        for row in database::execute(client, STREAMS, &[worker_id.into(), lease.into(), limit.into()])? {
+            claims.push(read_claim(&row)?);
+        }
+        let share = (settings::claim_size() / claims.len().max(1)).max(1);
+        for claim in &mut claims {
+            claim.items = take_items(client, worker_id, claim, share)?;
+        }
+        Ok(claims)
+    })
+}
+
+fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {
+    let time = row.get::<TimestampWithTimeZone>(3)?;
+    let number = row.get::<i64>(4)?;
+    Ok(Claim {
+        camera_id: text(row, 1)?,
+        stream_id: text(row, 2)?,
+        last_frame: time.map(to_timestamp).zip(number),
+        items: Vec::new(),
+    })
+}
+
+fn take_items(client: &mut SpiClient<'_>, worker_id: i64, claim: &Claim, limit: usize) -> Result<Vec<Item>> {
+    const ITEMS: &str = include_str!("claim_items.sql");
+    let arguments =
+        [claim.camera_id.as_str().into(), claim.stream_id.as_str().into(), worker_id.into(), (limit as i64).into()];
+    database::execute(client, ITEMS, &arguments)?.map(|row| read_item(&row)).collect()
+}
+
+fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
+    let data_type = text(row, 6)?;
+    let content = read_content(row, &data_type)?;
+    Ok(Item {
+        id: present(row.get(1)?)?,
+        queued_at: present(row.get(2)?)?,
+        ingestion_id: text(row, 3)?,
+        frame_timestamp: to_timestamp(present(row.get(4)?)?),
+        frame_number: present(row.get(5)?)?,
+        data_type,
+        attempts: present(row.get(7)?)?,
+        max_attempts: present(row.get(8)?)?,
+        content,
+    })
+}
+
+fn read_content(row: &SpiHeapTupleData<'_>, data_type: &str) -> Result<Content> {
+    if data_type == "frame" {
+        let gone = || Content::Unusable(Error::Missing { kind: "picture of frame", name: text(row, 3).unwrap_or_default() });
+        return Ok(row.get::<Vec<u8>>(9)?.map_or_else(gone, Content::Picture));
+    }
+    let payload = row.get::<JsonB>(10)?.map_or(serde_json::Value::Null, |payload| payload.0);
+    let tracked = data_type == "tracking";
+    let parsed = match data_type {
+        "counting" => payload::parse_counts(&payload).map(Content::Counts),
+        _ => payload::parse_detections(&payload, tracked).map(|frame| Content::Detections { frame, tracked }),
+    };
+    let unusable = |source| Content::Unusable(Error::Payload { parameter: "data_payload", source });
+    Ok(parsed.unwrap_or_else(unusable))
+}
+
+fn text(row: &SpiHeapTupleData<'_>, column: usize) -> Result<String> {
+    present(row.get::<String>(column)?)
+}
+
+fn present<T>(value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::Runtime("a queue row has NULL where it cannot".into()))
+}
+
+/// Makes a lease last from now.
+pub fn renew(worker_id: i64) -> Result<()> {
+    const RENEW: &str = "UPDATE camcount.stream_state
+        SET lease_until = clock_timestamp() + $2 * interval '1 second' WHERE claimed_by = $1";
+    database::run(RENEW, &[worker_id.into(), (settings::lease().as_secs() as i64).into()])?;
+    Ok(())
+}
+
+/// Gives everything back that this worker holds, as if it had never been claimed; due again after `pause` seconds.
+pub fn release(worker_id: i64, pause: f64) -> Result<()> {
+    const ITEMS: &str = "UPDATE camcount.queue_items
+        SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, processing_started_at = NULL,
+            available_at = clock_timestamp() + $2 * interval '1 second'
+        WHERE status = 'processing' AND claimed_by = $1";
+    const STREAMS: &str =
+        "UPDATE camcount.stream_state SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1";
+    database::run(ITEMS, &[worker_id.into(), pause.into()])?;
+    database::run(STREAMS, &[worker_id.into()])?;
+    Ok(())
+}
+
+/// Puts a claim's items up for another attempt, each alone and after a pause that doubles; those without attempts
+/// left rest as failed with the error.
+pub fn fail_attempt(worker_id: i64, claim: &Claim, error: &Error) -> Result<()> {
+    const FAIL: &str = include_str!("fail_attempt.sql");
+    database::run(
+        FAIL,
+        &[
+            worker_id.into(),
+            claim.camera_id.as_str().into(),
+            claim.stream_id.as_str().into(),
+            error.sqlstate().as_str().into(),
+            error.to_string().as_str().into(),
+            settings::retry_backoff_ms().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes back what workers hold that are gone or let their lease run out. Returns how many streams were freed.
+pub fn reclaim() -> Result<usize> {
+    const RECLAIM: &str = include_str!("reclaim.sql");
+    database::run(RECLAIM, &[settings::retry_backoff_ms().into()])
+}

@@ -1,0 +1,261 @@
+//! The vision worker: claim, infer, apply, round after round.
+
+mod apply;
+mod claim;
+mod infer;
+mod models;
+mod output;
+mod pipelines;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pgrx::bgworkers::BackgroundWorker;
+use pgrx::prelude::*;
+
+use super::registry::{self, Kind};
+use super::status::Status;
+use super::{process, wake};
+use crate::error::{Error, Result};
+use crate::settings;
+use apply::Found;
+use claim::{Claim, Content};
+use models::Models;
+use pipelines::{Pipeline, Pipelines};
+
+/// Pause after a round that failed as a whole, and before items are tried again that lack a model.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Entry point of a vision worker; the argument is the database's OID, the extra data its maintenance worker's pid.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)]
+pub extern "C-unwind" fn camcount_vision_main(argument: pg_sys::Datum) {
+    // SAFETY: the maintenance worker passes an OID.
+    let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
+    process::start(database, c"camcount vision");
+    let maintenance = BackgroundWorker::get_extra().parse().unwrap_or(0);
+    registry::enter(process::my_pid(), wake::my_database(), Kind::Vision);
+    Vision::new(maintenance).run();
+    process::exit(0);
+}
+
+struct Vision {
+    maintenance: i32,
+    status: Status,
+    models: Models,
+    pipelines: Pipelines,
+}
+
+/// How a round ended.
+enum Round {
+    /// There may be more to do.
+    Worked,
+    /// Nothing is due.
+    Idle,
+    /// The extension is gone.
+    Over,
+}
+
+impl Vision {
+    fn new(maintenance: i32) -> Self {
+        let status = Status::register("vision");
+        Self { maintenance, status, models: Models::default(), pipelines: Pipelines::default() }
+    }
+
+    fn run(&mut self) {
+        while !process::stopping() && registry::is_alive(self.maintenance) {
+            process::reload_if_asked();
+            match self.round() {
+                Ok(Round::Worked) => {}
+                Ok(Round::Idle) => process::sleep(settings::poll_interval()),
+                Ok(Round::Over) => return,
+                Err(error) => {
+                    self.status.note_error(&error);
+                    self.release(PAUSE);
+                    process::sleep(PAUSE);
+                }
+            }
+        }
+        self.release(Duration::ZERO);
+    }
+
+    fn round(&mut self) -> Result<Round> {
+        let worker_id = self.status.worker_id;
+        let pipelines = &mut self.pipelines;
+        let claims = process::transaction(|| {
+            if !process::extension_exists() {
+                return Ok(None);
+            }
+            claim::reclaim()?;
+            pipelines.refresh()?;
+            claim::claim(worker_id).map(Some)
+        })?;
+        let Some(claims) = claims else { return Ok(Round::Over) };
+        if claims.is_empty() {
+            self.status.set_state("idle", None);
+            return Ok(Round::Idle);
+        }
+        let work: Vec<Work> =
+            claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
+        self.process(work)
+    }
+
+    fn process(&mut self, mut work: Vec<Work>) -> Result<Round> {
+        if let Err(error) = self.open_models(&work) {
+            // Nothing is wrong with the items: they wait, untouched, until the model is there.
+            self.status.set_state("waiting", Some(error.to_string()));
+            self.release(PAUSE);
+            return Ok(Round::Idle);
+        }
+        self.status.set_state("running", None);
+        match self.infer(&mut work) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.release(Duration::ZERO);
+                return Ok(Round::Worked);
+            }
+            Err(error) => {
+                work.iter().try_for_each(|work| self.fail(&work.claim, &error))?;
+                return Ok(Round::Worked);
+            }
+        }
+        for work in &work {
+            self.apply(work)?;
+        }
+        Ok(Round::Worked)
+    }
+
+    fn open_models(&mut self, work: &[Work]) -> Result<()> {
+        let names = model_names(work);
+        if let Some(remark) = self.models.prepare(&names)? {
+            log!("camcount worker {}: {remark}", self.status.worker_id);
+        }
+        if let Some(provider) = self.models.provider() {
+            self.status.set_provider(provider);
+        }
+        Ok(())
+    }
+
+    /// Runs every model over the pictures that need it. False where the worker was told to end meanwhile.
+    fn infer(&mut self, work: &mut [Work]) -> Result<bool> {
+        let mut lease = Lease::new(self.status.worker_id);
+        let names: Vec<String> = model_names(work).into_iter().map(str::to_owned).collect();
+        for model in names {
+            let detector = self.models.get(&model)?;
+            let threshold = detector.model().score_threshold;
+            detector.set_min_score(lowest_score(work, &model, threshold));
+            let places = pictures_for(work, &model);
+            let pictures: Vec<&[u8]> = places.iter().filter_map(|place| work[place.0].picture(place.1)).collect();
+            let seen = infer::run(detector, &pictures, settings::batch_size(), settings::image_limits(), || {
+                !process::stopping() && lease.keep()
+            })?;
+            for ((claim, item), seen) in places.into_iter().zip(seen) {
+                let Some(seen) = seen else { return Ok(false) };
+                work[claim].found[item].push((model.clone(), threshold, seen));
+            }
+        }
+        Ok(true)
+    }
+
+    fn apply(&mut self, work: &Work) -> Result<()> {
+        let worker_id = self.status.worker_id;
+        match process::transaction(|| apply::apply(worker_id, &work.claim, &work.pipelines, &work.found)) {
+            Ok(applied) => {
+                self.status.add_frames(applied);
+                Ok(())
+            }
+            Err(Error::LeaseLost { .. }) => Ok(()),
+            Err(error) => self.fail(&work.claim, &error),
+        }
+    }
+
+    fn fail(&mut self, claim: &Claim, error: &Error) -> Result<()> {
+        self.status.note_error(error);
+        process::transaction(|| claim::fail_attempt(self.status.worker_id, claim, error))
+    }
+
+    fn release(&mut self, pause: Duration) {
+        let worker_id = self.status.worker_id;
+        if let Err(error) = process::transaction(|| {
+            if process::extension_exists() { claim::release(worker_id, pause.as_secs_f64()) } else { Ok(()) }
+        }) {
+            self.status.note_error(&error);
+        }
+    }
+}
+
+/// A claim with the pipelines that serve it and, item by item, what the models found.
+struct Work {
+    claim: Claim,
+    pipelines: Vec<Rc<Pipeline>>,
+    found: Vec<Found>,
+}
+
+impl Work {
+    fn new(pipelines: &Pipelines, claim: Claim) -> Self {
+        let found = claim.items.iter().map(|_| Found::new()).collect();
+        Self { pipelines: pipelines.serving(&claim.camera_id), found, claim }
+    }
+
+    fn picture(&self, item: usize) -> Option<&[u8]> {
+        match &self.claim.items[item].content {
+            Content::Picture(picture) => Some(picture),
+            _ => None,
+        }
+    }
+
+    fn needs_model(&self, item: usize, model: &str) -> bool {
+        self.picture(item).is_some()
+            && !self.claim.items[item].is_late(self.claim.last_frame)
+            && self.pipelines.iter().any(|pipeline| pipeline.config.model == model)
+    }
+}
+
+/// The models that some picture needs, each once.
+fn model_names(work: &[Work]) -> Vec<&str> {
+    let mut names: Vec<&str> = work
+        .iter()
+        .filter(|work| (0..work.claim.items.len()).any(|item| work.picture(item).is_some()))
+        .flat_map(|work| work.pipelines.iter().map(|pipeline| pipeline.config.model.as_str()))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Places (claim, item) of the pictures that a model is to look at.
+fn pictures_for(work: &[Work], model: &str) -> Vec<(usize, usize)> {
+    let items = |(index, work): (usize, &Work)| (0..work.claim.items.len()).map(|item| (index, item)).collect::<Vec<_>>();
+    let places = work.iter().enumerate().flat_map(items);
+    places.filter(|(claim, item)| work[*claim].needs_model(*item, model)).collect()
+}
+
+/// The lowest score that any pipeline can use of a model's detections.
+fn lowest_score(work: &[Work], model: &str, threshold: f64) -> f64 {
+    let pipelines = work.iter().flat_map(|work| &work.pipelines).filter(|pipeline| pipeline.config.model == model);
+    pipelines.map(|pipeline| pipeline.config.thresholds(threshold).low).fold(threshold, f64::min)
+}
+
+/// Renews the worker's leases when half of their time has gone.
+struct Lease {
+    worker_id: i64,
+    renewed: Instant,
+}
+
+impl Lease {
+    fn new(worker_id: i64) -> Self {
+        Self { worker_id, renewed: Instant::now() }
+    }
+
+    fn keep(&mut self) -> bool {
+        if self.renewed.elapsed() > settings::lease() / 2 {
+            self.renewed = Instant::now();
+            if let Err(error) = process::transaction(|| claim::renew(self.worker_id)) {
+                log!("camcount worker {}: lease not renewed: {error}", self.worker_id);
+                return false;
+            }
+        }
+        true
+    }
+}
