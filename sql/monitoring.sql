@@ -28,7 +28,8 @@ CREATE TABLE realtime_performance_metrics (
     cpu_usage_percent         double precision
         CONSTRAINT realtime_performance_metrics_cpu_usage_percent_range CHECK (cpu_usage_percent BETWEEN 0 AND 100),
     memory_usage_percent      double precision
-        CONSTRAINT realtime_performance_metrics_memory_usage_percent_range CHECK (memory_usage_percent BETWEEN 0 AND 100),
+        CONSTRAINT realtime_performance_metrics_memory_usage_percent_range
+        CHECK (memory_usage_percent BETWEEN 0 AND 100),
     disk_io_mbps              double precision
         CONSTRAINT realtime_performance_metrics_disk_io_mbps_range CHECK (disk_io_mbps >= 0),
     network_bandwidth_mbps    double precision
@@ -131,7 +132,8 @@ CREATE TABLE stream_processing_monitoring (
     cpu_usage_percent     double precision
         CONSTRAINT stream_processing_monitoring_cpu_usage_percent_range CHECK (cpu_usage_percent BETWEEN 0 AND 100),
     memory_usage_percent  double precision
-        CONSTRAINT stream_processing_monitoring_memory_usage_percent_range CHECK (memory_usage_percent BETWEEN 0 AND 100),
+        CONSTRAINT stream_processing_monitoring_memory_usage_percent_range
+        CHECK (memory_usage_percent BETWEEN 0 AND 100),
     gpu_usage_percent     double precision
         CONSTRAINT stream_processing_monitoring_gpu_usage_percent_range CHECK (gpu_usage_percent BETWEEN 0 AND 100),
     accuracy_percent      double precision
@@ -165,8 +167,10 @@ COMMENT ON COLUMN stream_processing_monitoring.queue_size IS 'Frames that wait f
 COMMENT ON COLUMN stream_processing_monitoring.cpu_usage_percent IS 'Of the processors the server may use.';
 COMMENT ON COLUMN stream_processing_monitoring.memory_usage_percent IS 'Of the machine''s memory.';
 COMMENT ON COLUMN stream_processing_monitoring.gpu_usage_percent IS 'Of the accelerator, where one is used.';
-COMMENT ON COLUMN stream_processing_monitoring.accuracy_percent IS 'Against labelled frames; NULL where there are none.';
-COMMENT ON COLUMN stream_processing_monitoring.precision_percent IS 'Against labelled frames; NULL where there are none.';
+COMMENT ON COLUMN stream_processing_monitoring.accuracy_percent IS
+    'Against labelled frames; NULL where there are none.';
+COMMENT ON COLUMN stream_processing_monitoring.precision_percent IS
+    'Against labelled frames; NULL where there are none.';
 COMMENT ON COLUMN stream_processing_monitoring.recall_percent IS 'Against labelled frames; NULL where there are none.';
 COMMENT ON COLUMN stream_processing_monitoring.error_count IS 'Frames that failed.';
 COMMENT ON COLUMN stream_processing_monitoring.error_rate IS 'Percent of frames that failed.';

@@ -88,7 +88,8 @@ LANGUAGE sql STABLE SET search_path = camcount, pg_catalog, pg_temp SET "DateSty
     WHERE i.inhparent = to_regclass(format('camcount.%I', p_table)) AND bound.text <> 'DEFAULT'
     ORDER BY 2
 $$;
-COMMENT ON FUNCTION list_partitions(text) IS 'The partitions of a table with their bounds, the default partition left out.';
+COMMENT ON FUNCTION list_partitions(text) IS
+    'The partitions of a table with their bounds, the default partition left out.';
 
 CREATE FUNCTION make_partition(p_table text, p_interval interval, p_start timestamptz) RETURNS boolean
 LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp AS $$
@@ -306,10 +307,22 @@ $$;
 COMMENT ON FUNCTION drop_expired_partitions() IS
     'Drops the partitions whose rows are all past retention and returns how many; unfinished work is never dropped.';
 
+-- Counted, not estimated: a default partition is normally empty, and the server's estimate lags behind.
+CREATE FUNCTION count_default_rows(p_table text) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+DECLARE
+    v_rows bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM camcount.%I', p_table || '_default') INTO v_rows;
+    RETURN v_rows;
+END
+$$;
+COMMENT ON FUNCTION count_default_rows(text) IS 'Rows of a partitioned table that have no partition.';
+
 CREATE VIEW partition_status AS
 SELECT p.table_name,
        count(l.partition_name) AS partitions,
-       pg_stat_get_live_tuples(to_regclass(format('camcount.%I', p.table_name || '_default'))) AS rows_in_default,
+       CASE WHEN partition_column(p.table_name) IS NOT NULL THEN count_default_rows(p.table_name) END AS rows_in_default,
        max(l.upper_bound) AS covered_until
 FROM retention_policies p
 LEFT JOIN LATERAL list_partitions(p.table_name) l ON true
@@ -317,5 +330,6 @@ GROUP BY p.table_name;
 COMMENT ON VIEW partition_status IS 'How the partitioned tables stand.';
 COMMENT ON COLUMN partition_status.table_name IS 'The partitioned table.';
 COMMENT ON COLUMN partition_status.partitions IS 'Its partitions, the default partition left out.';
-COMMENT ON COLUMN partition_status.rows_in_default IS 'Rows that had no partition, estimated; normally 0.';
-COMMENT ON COLUMN partition_status.covered_until IS 'Where the last partition ends; later rows go to the default partition.';
+COMMENT ON COLUMN partition_status.rows_in_default IS 'Rows that have no partition; normally 0.';
+COMMENT ON COLUMN partition_status.covered_until IS
+    'Where the last partition ends; later rows go to the default partition.';

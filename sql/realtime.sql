@@ -32,7 +32,8 @@ CREATE TABLE realtime_aggregations (
     -- One row a window. It is also the documented index: a key's windows over time, read backwards for the latest.
     CONSTRAINT realtime_aggregations_key_time_key UNIQUE (camera_id, aggregation_key, aggregation_timestamp)
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE realtime_aggregations IS 'A value as it stands, against the one before, for each camera, key and window.';
+COMMENT ON TABLE realtime_aggregations IS
+    'A value as it stands, against the one before, for each camera, key and window.';
 COMMENT ON COLUMN realtime_aggregations.id IS 'Order of writing.';
 COMMENT ON COLUMN realtime_aggregations.camera_id IS 'Which camera.';
 COMMENT ON COLUMN realtime_aggregations.aggregation_key IS 'Which value, for example count_in_1min.';
@@ -97,17 +98,21 @@ COMMENT ON TABLE realtime_counters IS 'Counters of cameras; increment_realtime_c
 COMMENT ON COLUMN realtime_counters.id IS 'Order of creation.';
 COMMENT ON COLUMN realtime_counters.camera_id IS 'Which camera.';
 COMMENT ON COLUMN realtime_counters.counter_name IS 'Which counter, for example door.in.';
-COMMENT ON COLUMN realtime_counters.current_count IS 'Since the last reset, negative increments taken off, never below 0.';
+COMMENT ON COLUMN realtime_counters.current_count IS
+    'Since the last reset, negative increments taken off, never below 0.';
 COMMENT ON COLUMN realtime_counters.total_count IS 'All positive increments ever.';
 COMMENT ON COLUMN realtime_counters.reset_count IS 'How often it was reset.';
 COMMENT ON COLUMN realtime_counters.hourly_count IS 'Positive increments of the hour that began at hour_start.';
 COMMENT ON COLUMN realtime_counters.daily_count IS 'Positive increments of the day that began at day_start.';
 COMMENT ON COLUMN realtime_counters.weekly_count IS 'Positive increments of the week that began at week_start.';
 COMMENT ON COLUMN realtime_counters.monthly_count IS 'Positive increments of the month that began at month_start.';
-COMMENT ON COLUMN realtime_counters.hour_start IS 'Start of the hour of the last increment, in the camera''s time zone.';
+COMMENT ON COLUMN realtime_counters.hour_start IS
+    'Start of the hour of the last increment, in the camera''s time zone.';
 COMMENT ON COLUMN realtime_counters.day_start IS 'Start of the day of the last increment, in the camera''s time zone.';
-COMMENT ON COLUMN realtime_counters.week_start IS 'Monday of the week of the last increment, in the camera''s time zone.';
-COMMENT ON COLUMN realtime_counters.month_start IS 'Start of the month of the last increment, in the camera''s time zone.';
+COMMENT ON COLUMN realtime_counters.week_start IS
+    'Monday of the week of the last increment, in the camera''s time zone.';
+COMMENT ON COLUMN realtime_counters.month_start IS
+    'Start of the month of the last increment, in the camera''s time zone.';
 COMMENT ON COLUMN realtime_counters.last_increment_at IS 'When it was last incremented.';
 COMMENT ON COLUMN realtime_counters.last_reset_at IS 'When it was last reset.';
 COMMENT ON COLUMN realtime_counters.counter_config IS 'Settings of this counter.';
@@ -131,7 +136,8 @@ CREATE TABLE realtime_metrics_cache (
     created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at       timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE realtime_metrics_cache IS 'Results kept for a while; an entry is valid for ttl_seconds from cache_timestamp.';
+COMMENT ON TABLE realtime_metrics_cache IS
+    'Results kept for a while; an entry is valid for ttl_seconds from cache_timestamp.';
 COMMENT ON COLUMN realtime_metrics_cache.id IS 'Order of creation.';
 COMMENT ON COLUMN realtime_metrics_cache.cache_key IS 'What was asked for.';
 COMMENT ON COLUMN realtime_metrics_cache.cache_value IS 'The answer.';

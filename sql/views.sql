@@ -11,7 +11,8 @@ COMMENT ON VIEW line_counts IS 'Crossings of each line since the oldest one kept
 COMMENT ON COLUMN line_counts.camera_id IS 'Which camera.';
 COMMENT ON COLUMN line_counts.pipeline_id IS 'Which pipeline.';
 COMMENT ON COLUMN line_counts.line_name IS 'Which line.';
-COMMENT ON COLUMN line_counts.count_in IS 'Crossings toward the right-hand side when looking from the line''s start to its end.';
+COMMENT ON COLUMN line_counts.count_in IS
+    'Crossings toward the right-hand side when looking from the line''s start to its end.';
 COMMENT ON COLUMN line_counts.count_out IS 'Crossings the other way.';
 COMMENT ON COLUMN line_counts.last_crossed_at IS 'Time of the latest crossing.';
 
@@ -23,7 +24,8 @@ SELECT x.camera_id, x.pipeline_id, x.line_name,
 FROM line_crossings x
 LEFT JOIN cameras c USING (camera_id)
 GROUP BY x.camera_id, x.pipeline_id, x.line_name, 4;
-COMMENT ON VIEW line_counts_hourly IS 'Crossings of each line by the hour of the camera''s time zone; hours without any are left out.';
+COMMENT ON VIEW line_counts_hourly IS
+    'Crossings of each line by the hour of the camera''s time zone; hours without any are left out.';
 COMMENT ON COLUMN line_counts_hourly.camera_id IS 'Which camera.';
 COMMENT ON COLUMN line_counts_hourly.pipeline_id IS 'Which pipeline.';
 COMMENT ON COLUMN line_counts_hourly.line_name IS 'Which line.';
@@ -52,7 +54,8 @@ COMMENT ON COLUMN zone_occupancy.occupancy IS 'Tracks inside, those hidden for t
 COMMENT ON COLUMN zone_occupancy.is_overcrowded IS 'Whether it has been at its limit for as long as configured.';
 COMMENT ON COLUMN zone_occupancy.as_of IS 'Time of the frame that says so.';
 COMMENT ON COLUMN zone_occupancy.visits_today IS 'Visits that began since midnight in the camera''s time zone.';
-COMMENT ON COLUMN zone_occupancy.average_dwell_seconds IS 'Mean dwell of those of them that have ended; NULL where none has.';
+COMMENT ON COLUMN zone_occupancy.average_dwell_seconds IS
+    'Mean dwell of those of them that have ended; NULL where none has.';
 
 CREATE VIEW queue_status AS
 SELECT q.queue_id, q.queue_type,
