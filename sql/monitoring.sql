@@ -154,7 +154,8 @@ CREATE TABLE stream_processing_monitoring_default PARTITION OF stream_processing
 ) DEFAULT;
 
 -- A pipeline's latest samples.
-CREATE INDEX stream_processing_monitoring_pipeline_time ON stream_processing_monitoring_default (pipeline_id, metric_timestamp DESC);
+CREATE INDEX stream_processing_monitoring_pipeline_time
+    ON stream_processing_monitoring_default (pipeline_id, metric_timestamp DESC);
 
 COMMENT ON TABLE stream_processing_monitoring IS 'Each pipeline''s work over time.';
 COMMENT ON COLUMN stream_processing_monitoring.id IS 'Order of writing.';
