@@ -202,20 +202,23 @@ $$;
 COMMENT ON FUNCTION create_partitions() IS
     'Makes the partitions that are due, at most 32 a call, and returns how many; the maintenance worker calls it.';
 
+-- PL/pgSQL on purpose: before PostgreSQL 18 a function in SQL keeps its plan through a transaction, with the partitions
+-- in it that were dropped since.
 CREATE FUNCTION has_unfinished_work(p_table text, p_from timestamptz, p_to timestamptz) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+BEGIN
     -- queued and processing apart, as their partial indexes are. A frame's ingestion_timestamp is its item's queued_at.
-    SELECT CASE
-        WHEN p_table IN ('queue_items', 'frames') THEN
-            EXISTS (SELECT FROM queue_items WHERE status = 'queued' AND queued_at >= p_from AND queued_at < p_to)
-            OR EXISTS (SELECT FROM queue_items WHERE status = 'processing' AND queued_at >= p_from AND queued_at < p_to)
-        WHEN p_table = 'realtime_data_ingestion' THEN
-            EXISTS (SELECT FROM queue_items
-                    WHERE status = 'queued' AND frame_timestamp >= p_from AND frame_timestamp < p_to)
+    IF p_table IN ('queue_items', 'frames') THEN
+        RETURN EXISTS (SELECT FROM queue_items WHERE status = 'queued' AND queued_at >= p_from AND queued_at < p_to)
+            OR EXISTS (SELECT FROM queue_items WHERE status = 'processing' AND queued_at >= p_from AND queued_at < p_to);
+    ELSIF p_table = 'realtime_data_ingestion' THEN
+        RETURN EXISTS (SELECT FROM queue_items
+                       WHERE status = 'queued' AND frame_timestamp >= p_from AND frame_timestamp < p_to)
             OR EXISTS (SELECT FROM queue_items
-                       WHERE status = 'processing' AND frame_timestamp >= p_from AND frame_timestamp < p_to)
-        ELSE false
-    END
+                       WHERE status = 'processing' AND frame_timestamp >= p_from AND frame_timestamp < p_to);
+    END IF;
+    RETURN false;
+END
 $$;
 COMMENT ON FUNCTION has_unfinished_work(text, timestamptz, timestamptz) IS
     'Whether queue items that are not finished need the rows of a table in [p_from, p_to).';
