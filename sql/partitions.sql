@@ -210,7 +210,8 @@ BEGIN
     -- queued and processing apart, as their partial indexes are. A frame's ingestion_timestamp is its item's queued_at.
     IF p_table IN ('queue_items', 'frames') THEN
         RETURN EXISTS (SELECT FROM queue_items WHERE status = 'queued' AND queued_at >= p_from AND queued_at < p_to)
-            OR EXISTS (SELECT FROM queue_items WHERE status = 'processing' AND queued_at >= p_from AND queued_at < p_to);
+            OR EXISTS (SELECT FROM queue_items
+                       WHERE status = 'processing' AND queued_at >= p_from AND queued_at < p_to);
     ELSIF p_table = 'realtime_data_ingestion' THEN
         RETURN EXISTS (SELECT FROM queue_items
                        WHERE status = 'queued' AND frame_timestamp >= p_from AND frame_timestamp < p_to)
