@@ -140,14 +140,14 @@ proptest! {
         };
         let drawn = annotate(&black(400, 400), &Scene { lines: vec![line], ..Scene::default() });
         // Square pixels: (x, y) off the middle is on the right of (dx, dy) where dx * y - dy * x > 0.
-        let (x, y) = (-angle.sin() * 10.0, angle.cos() * 10.0);
+        let (x, y) = (-angle.sin() * 13.0, angle.cos() * 13.0);
         prop_assert!(dx * y - dy * x > 0.0);
-        let on_side = |sign: f64| {
-            let (x, y) = (200.0 + x * sign, 200.0 + y * sign);
-            pixel(&drawn, x.round() as u32, y.round() as u32)
+        // Three pixels across, which the strokes of digits in the same colour are not.
+        let is_arrow = |sign: f64| {
+            let (x, y) = ((200.0 + x * sign) as u32, (200.0 + y * sign) as u32);
+            (0..9).all(|offset| pixel(&drawn, x + offset % 3 - 1, y + offset / 3 - 1) == IN)
         };
-        prop_assert_eq!(on_side(1.0), IN);
-        prop_assert_ne!(on_side(-1.0), IN);
+        prop_assert!(is_arrow(1.0) && !is_arrow(-1.0));
     }
 }
 

@@ -14,11 +14,11 @@ use super::text::TextLine;
 use crate::decode::Picture;
 
 /// The longest side of a heat map, in pixels.
-pub const MAX_HEATMAP_SIDE: u32 = 8192;
+pub const MAX_HEATMAP_SIDE: u32 = 4096;
 
-/// The share of the maximum from which on the colours hide the frame as much as they ever do.
+/// The share of the maximum below which the colours fade, to nothing at 0, and let the frame through.
 const FADED_BELOW: f32 = 0.15;
-/// How opaque the colours are over a frame.
+/// How opaque the colours are over a frame where they do not fade.
 const OPACITY: f32 = 0.72;
 /// The part of the colour map used over a frame: its darkest colours could be taken for shadows.
 const DARKEST_OVER_FRAME: f32 = 0.18;
@@ -154,20 +154,23 @@ fn scaled(background: &Picture, (width, height): (u32, u32)) -> Result<Picture, 
         .map_err(|_| refusal())?;
     let mut to = Image::new(width, height, PixelType::U8x3);
     let resized = Resizer::new().resize(&from, &mut to, &filter(FilterType::Bilinear));
-    resized.map_err(|error| HeatmapError::Scaling(error.to_string()))?;
+    resized.map_err(scaling)?;
     Ok(Picture { width, height, rgb: to.into_vec() })
 }
 
 /// For each pixel its share of the maximum, 0..=1. Catmull-Rom passes through the values in the middles of cells, so
 /// the legend holds for them; what it overshoots between them is cut.
 fn shares(grid: &DensityGrid, max: f64, (width, height): (u32, u32)) -> Result<Vec<f32>, HeatmapError> {
-    let scaling = |error: &dyn Display| HeatmapError::Scaling(error.to_string());
     let cells: Vec<F32> = grid.values.iter().map(|value| F32::new((value / max) as f32)).collect();
-    let from = TypedImageRef::new(grid.columns, grid.rows, &cells).map_err(|error| scaling(&error))?;
+    let from = TypedImageRef::new(grid.columns, grid.rows, &cells).map_err(scaling)?;
     let mut to = TypedImage::<F32>::new(width, height);
     let resized = Resizer::new().resize_typed(&from, &mut to, &filter(FilterType::CatmullRom));
-    resized.map_err(|error| scaling(&error))?;
+    resized.map_err(scaling)?;
     Ok(to.pixels().iter().map(|pixel| pixel.0.clamp(0.0, 1.0)).collect())
+}
+
+fn scaling(error: impl Display) -> HeatmapError {
+    HeatmapError::Scaling(error.to_string())
 }
 
 fn filter(filter: FilterType) -> ResizeOptions {
@@ -219,14 +222,15 @@ fn legend(canvas: &mut Canvas, max: f64, over_frame: bool) {
         }
     }
     let line = |words: &str| TextLine::new(words, text, bar_width);
-    let (title, zero, most) = (line("person-seconds per cell"), line("0"), line(&amount(max)));
+    let (title, zero, most) =
+        (line("person-seconds per cell"), line("0"), line(&format!("max {}", amount(max))));
     let below = bar_top + bar_height + pad * 0.25;
     canvas.text(&title, Pixel::from_xy(bar_left, top + pad * 0.5), PAPER);
     canvas.text(&zero, Pixel::from_xy(bar_left, below), DIM);
     canvas.text(&most, Pixel::from_xy(bar_left + bar_width - most.width, below), DIM);
 }
 
-/// Three significant digits or more, as short as possible.
+/// With the decimals that its size calls for.
 fn amount(person_seconds: f64) -> String {
     match person_seconds {
         large if large >= 1e7 => format!("{large:.2e}"),

@@ -6,6 +6,8 @@ use super::canvas::{Canvas, Measures, rounded};
 use super::palette::Rgb;
 use super::text::TextLine;
 
+/// The most labels in a picture: more would hide it, and each is weighed against all before it.
+const MAX_LABELS: usize = 300;
 /// How much worse covering another label is than covering a tracked object.
 const LABEL_OVERLAP_WEIGHT: f32 = 8.0;
 
@@ -67,8 +69,11 @@ impl Labels {
     }
 
     /// Draws `label` at the best of `spots`: in its fullest wording if that covers nothing, else in the next that
-    /// covers no label, else in the shortest.
+    /// covers no label, else in the shortest. After [`MAX_LABELS`] nothing is drawn.
     pub fn draw(&mut self, canvas: &mut Canvas, label: &Label, spots: &[Spot]) {
+        if self.placed.len() >= MAX_LABELS {
+            return;
+        }
         let mut choice = None;
         for (index, wording) in label.wordings.iter().enumerate() {
             let worded = self.word(wording, label.max_width);
@@ -193,5 +198,11 @@ mod tests {
         let object = Rect::from_xywh(90.0, 60.0, 100.0, 60.0).expect("a rectangle");
         let placed = place((400, 300), vec![object], &[&[spot(100.0, 100.0), spot(100.0, 200.0)]]);
         assert!(placed[0].intersect(&object).is_none(), "{placed:?}");
+    }
+
+    #[test]
+    fn however_many_labels_are_asked_for_the_work_is_bounded() {
+        let spots: &[Spot] = &[spot(100.0, 100.0)];
+        assert_eq!(place((400, 300), Vec::new(), &[spots; 2 * MAX_LABELS]).len(), MAX_LABELS);
     }
 }

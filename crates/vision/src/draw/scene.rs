@@ -202,7 +202,8 @@ impl Frame {
         let Some(rect) = self.rect(&track.bbox) else { return };
         let path = tiny_skia::PathBuilder::from_rect(rect);
         let line = if track.occluded { LineStyle::Dashed } else { LineStyle::Solid };
-        canvas.stroke(&path, INK.alpha(CASING), self.measures.stroke + 2.0, LineStyle::Solid);
+        let casing = if track.occluded { CASING / 2.0 } else { CASING };
+        canvas.stroke(&path, INK.alpha(casing), self.measures.stroke + 2.0, LineStyle::Solid);
         canvas.stroke(&path, Rgb::of_track(track.track_id).alpha(1.0), self.measures.stroke, line);
     }
 
@@ -221,7 +222,7 @@ impl Frame {
     }
 
     /// On top of the box, below it, beside it, then inside.
-    fn box_spots(&self, rect: Rect) -> [Spot; 7] {
+    fn box_spots(&self, rect: Rect) -> [Spot; 9] {
         let edge = self.measures.stroke / 2.0;
         let (left, right) = (rect.left() - edge, rect.right() + edge);
         let (top, bottom) = (rect.top() - edge, rect.bottom() + edge);
@@ -233,6 +234,8 @@ impl Frame {
             spot(right, bottom, 1.0, 0.0),
             spot(right, top, 0.0, 0.0),
             spot(left, top, 1.0, 0.0),
+            spot(right, bottom, 0.0, 1.0),
+            spot(left, bottom, 1.0, 1.0),
             spot(left, top, 0.0, 0.0),
         ]
     }
