@@ -11,7 +11,7 @@ use camcount_gateway::progress::ConsoleProgress;
 use camcount_gateway::sink::DatabaseSink;
 use camcount_gateway::source::{self, FrameRate, SourceOptions};
 use camcount_gateway::stop::{Stop, SystemClock};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use clap::{Args, Parser, Subcommand};
 use postgres::Config;
 
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 
 fn run(args: FeedArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals().context("cannot catch signals")?;
-    let start = args.start.unwrap_or_else(Utc::now);
+    let start = args.start.unwrap_or_else(|| Utc::now().trunc_subsecs(6));
     let options = SourceOptions { start, rate: args.fps, quality: args.quality };
     let mut source = source::open(&args.source, options)?;
     let mut sink = DatabaseSink::connect(database(args.url.as_deref())?, &args.camera, &args.stream)
