@@ -182,53 +182,52 @@ def decode(graph, heatmap, distances):
 
     A detection is a cell whose logit for a class is the largest among its 3 x 3 neighbours. The best 100 pairs of
     cell and class lie in the 100 cells with the best class, so cells are chosen first and pairs among those.
+    The class is the last dimension here: its maximum is then taken over adjacent numbers.
     """
     add, constant = graph.add, graph.constant
 
-    def ints(name, *values):
+    def integers(name, *values):
         return constant(name, np.array(values, np.int64))
 
-    cells, kept = CELLS * CELLS, ints("kept", KEPT)
-    add("MaxPool", [heatmap], "peak", kernel_shape=[3, 3], auto_pad="SAME_UPPER")
-    add("Equal", [heatmap, "peak"], "is_peak")
-    add("Where", ["is_peak", heatmap, constant("never", np.float32(-100))], "peaks")
-    add("Reshape", ["peaks", ints("by_class", 0, CLASSES, cells)], "class_logits")
-    add("ReduceMax", ["class_logits", ints("class_axis", 1)], "cell_logits", keepdims=0)
-    add("TopK", ["cell_logits", kept], ["best_cell_logits", "cell"], axis=1)
+    first, last, kept = integers("first", 1), integers("last", 2), integers("kept", KEPT)
+    add("MaxPool", [heatmap], "highest_around", kernel_shape=[3, 3], auto_pad="SAME_UPPER")
+    add("Transpose", ["highest_around"], "highest", perm=[0, 2, 3, 1])
+    add("Transpose", [heatmap], "heat", perm=[0, 2, 3, 1])
+    add("Equal", ["heat", "highest"], "is_peak")
+    add("Where", ["is_peak", "heat", constant("never", np.float32(-100))], "peaks")
+    add("Reshape", ["peaks", integers("by_cell", 0, CELLS * CELLS, CLASSES)], "cell_logits")
+    add("ReduceMax", ["cell_logits", last], "best_logit", keepdims=0)
+    add("TopK", ["best_logit", kept], ["top_logit", "cell"], axis=1)
 
-    # The maps at the 100 cells: GatherElements wants the cell repeated for every class and side.
-    add("Unsqueeze", ["cell", ints("one", 1)], "cell_row")
-    add("Expand", ["cell_row", ints("each_class", 1, CLASSES, 1)], "cell_per_class")
-    add("GatherElements", ["class_logits", "cell_per_class"], "logits_at_cells", axis=2)
-    add("Reshape", ["logits_at_cells", ints("flat", 0, CLASSES * KEPT)], "pair_logits")
-    add("TopK", ["pair_logits", kept], ["logits", "pair"], axis=1)
-    add("Sigmoid", ["logits"], "score")
+    # GatherElements takes one number an index, so the chosen cell is repeated for every class and every side.
+    add("Unsqueeze", ["cell", last], "cell_column")
+    add("Expand", ["cell_column", integers("every_class", 1, 1, CLASSES)], "cell_per_class")
+    add("GatherElements", ["cell_logits", "cell_per_class"], "kept_logits", axis=1)
+    add("Reshape", ["kept_logits", integers("pairs", 0, KEPT * CLASSES)], "pair_logits")
+    add("TopK", ["pair_logits", kept], ["logit", "pair"], axis=1)
+    add("Sigmoid", ["logit"], "score")
+    classes = constant("classes", np.int64(CLASSES))
+    add("Mod", ["pair", classes], "class")
+    add("Div", ["pair", classes], "cell_rank")
+    add("GatherElements", ["cell", "cell_rank"], "centre_cell", axis=1)
+    add("Unsqueeze", ["centre_cell", first], "cell_row")
+    add("Expand", ["cell_row", integers("every_side", 1, 4, 1)], "cell_per_side")
+    add("Reshape", [distances, integers("by_side", 0, 4, CELLS * CELLS)], "distance_maps")
+    add("GatherElements", ["distance_maps", "cell_per_side"], "distance", axis=2)
 
-    hundred = constant("hundred", np.int64(KEPT))
-    add("Div", ["pair", hundred], "class")
-    add("Mod", ["pair", hundred], "cell_rank")
-    add("GatherElements", ["cell", "cell_rank"], "chosen_cell", axis=1)
-    add("Unsqueeze", ["chosen_cell", "one"], "chosen_row")
-    add("Expand", ["chosen_row", ints("each_side", 1, 4, 1)], "cell_per_side")
-    add("Reshape", [distances, ints("by_side", 0, 4, cells)], "sides")
-    add("GatherElements", ["sides", "cell_per_side"], "distance", axis=2)
-
-    width = constant("width", np.int64(CELLS))
-    stride = constant("stride", np.float32(STRIDE))
-    for axis, kind in (("x", "Mod"), ("y", "Div")):
-        add(kind, ["chosen_cell", width], axis + "_cell")
-        add("Cast", [axis + "_cell"], axis + "_float", to=TensorProto.FLOAT)
-        add("Mul", [axis + "_float", stride], axis)
-        add("Unsqueeze", [axis, "one"], axis + "_row")
+    width, stride = constant("width", np.int64(CELLS)), constant("stride", np.float32(STRIDE))
+    for axis, operation in (("x", "Mod"), ("y", "Div")):
+        add(operation, ["centre_cell", width], axis + "_cell")
+        add("Cast", [axis + "_cell"], axis + "_cell_f32", to=TensorProto.FLOAT)
+        add("Mul", [axis + "_cell_f32", stride], axis)
+    add("Cast", ["class"], "class_f32", to=TensorProto.FLOAT)
+    for row in ("x", "y", "score", "class_f32"):
+        add("Unsqueeze", [row, first], row + "_row")
     add("Concat", ["x_row", "y_row", "x_row", "y_row"], "centre", axis=1)
     signs = constant("signs", np.array([-1, -1, 1, 1], np.float32).reshape(1, 4, 1))
     add("Mul", ["distance", signs], "offset")
     add("Add", ["centre", "offset"], "box")
-
-    add("Cast", ["class"], "class_float", to=TensorProto.FLOAT)
-    add("Unsqueeze", ["score", "one"], "score_row")
-    add("Unsqueeze", ["class_float", "one"], "class_row")
-    add("Concat", ["box", "score_row", "class_row"], "rows", axis=1)
+    add("Concat", ["box", "score_row", "class_f32_row"], "rows", axis=1)
     add("Transpose", ["rows"], "detections", perm=[0, 2, 1])
 
 
