@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the SQL examples of the documentation: check_docs.py PSQL URL FILE...
+"""Runs the SQL examples of the documentation: check_docs.py PSQL URL MODEL.onnx FILE...
 
 The blocks fenced as ```sql in one file run in order, in one session, in a scratch database that has the extension and
 the default model. A block fenced as ```sql skip is not run.
@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 SCRATCH = "camcount_docs"
+PREPARE = """CREATE EXTENSION camcount;
+SELECT camcount.register_model('default', pg_read_binary_file('{model}'), '{{"head": "centernet"}}');"""
 
 
 def examples(text):
@@ -26,7 +28,7 @@ def examples(text):
 
 
 def main():
-    psql, url, *files = sys.argv[1:]
+    psql, url, model, *files = sys.argv[1:]
     scratch_url = re.sub(r"/[^/]*$", f"/{SCRATCH}", url)
 
     def run(database_url, script, name):
@@ -41,7 +43,7 @@ def main():
             continue
         recreate = f"DROP DATABASE IF EXISTS {SCRATCH} WITH (FORCE);\nCREATE DATABASE {SCRATCH};"
         run(url, recreate, "recreating the scratch database")
-        run(scratch_url, "CREATE EXTENSION camcount;", "creating the extension")
+        run(scratch_url, PREPARE.format(model=model), "preparing the scratch database")
         run(scratch_url, script, name)
         print(f"check_docs: {name} is right")
     run(url, f"DROP DATABASE IF EXISTS {SCRATCH} WITH (FORCE);", "dropping the scratch database")

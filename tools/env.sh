@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What every script here starts with: the paths and the server in use. Sourced, not run.
 #
 # PG_CONFIG=/path/to/pg_config chooses a server (PostgreSQL 15 to 18); without it, the embedded PostgreSQL 18 serves.

@@ -80,7 +80,7 @@ pg$PG_MAJOR = \"$PG_CONFIG\""
 
 install_onnxruntime() {
   unpack_wheel "$LOCAL/onnxruntime" onnxruntime==1.27.0
-  ln -sf "$(cd "$LOCAL/onnxruntime" && ls onnxruntime/capi/libonnxruntime.so.* | head -n 1)" "$ONNXRUNTIME"
+  ln -sf onnxruntime/capi/libonnxruntime.so.1.27.0 "$ONNXRUNTIME"
 }
 
 # A copy of Debian's PostgreSQL 15 for the tests: no root needed to install into it, and the real one stays as it is.
@@ -91,6 +91,7 @@ copy_postgresql_15() {
     mkdir -p "$LOCAL/postgresql-15/$part/postgresql"
     cp -a "/usr/$part/postgresql/15" "$LOCAL/postgresql-15/$part/postgresql/"
   done
+  find "$LOCAL/postgresql-15" -name 'camcount*' -exec rm -rf {} + # in case it is installed in the real one
 }
 
 convert_model() {

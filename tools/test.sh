@@ -16,4 +16,4 @@ fi
 
 say "running the examples in the documentation"
 url=$(tools/cluster.sh up)
-python3 tools/check_docs.py "$("$PG_CONFIG" --bindir)/psql" "$url" README.md docs/*.md
+python3 tools/check_docs.py "$("$PG_CONFIG" --bindir)/psql" "$url" "$MODEL_FILE" README.md docs/*.md
