@@ -18,11 +18,13 @@ sql() { # database, then more of psql's arguments
   PGOPTIONS='-c client_min_messages=warning' "$BIN/psql" "${url%/*}/$1" -X -q -A -t -v ON_ERROR_STOP=1 "${@:2}"
 }
 
+# Any, so that the clusters of two clones, or of two servers, do not meet; below those that the system gives out.
 free_port() {
   python3 - <<'PYTHON'
+import random
 import socket
 
-for port in range(54320, 54420):
+for port in random.sample(range(20000, 32000), 100):
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))

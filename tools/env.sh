@@ -31,7 +31,7 @@ if [ "$PG_CONFIG" = "$EMBEDDED_PG_CONFIG" ]; then
   PG_MAJOR=18
 else
   PG_CONFIG=$(readlink -f "$PG_CONFIG") && [ -x "$PG_CONFIG" ] || die "PG_CONFIG is not the path of a pg_config program"
-  PG_MAJOR=$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+  PG_MAJOR=$("$PG_CONFIG" --version | head -n 1 | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
   [[ $PG_MAJOR =~ ^1[5-8]$ ]] || die "$PG_CONFIG is of PostgreSQL $PG_MAJOR; camcount needs 15 to 18"
 fi
 FEATURES=(--no-default-features --features "pg$PG_MAJOR")

