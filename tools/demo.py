@@ -14,6 +14,7 @@ Every run has the database camcount_demo to itself, created anew.
 import argparse
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -52,12 +53,17 @@ FROM camcount.queue_items WHERE status = 'completed'"""
 
 ZONES = """
 SELECT coalesce(json_object_agg(zone_name, json_build_object(
-  'visits', visits, 'mean_dwell_seconds', dwell, 'occupancy_at_end', still_in)), '{}')
+  'visits', visits, 'most_at_once', most_at_once, 'mean_dwell_seconds', mean_dwell)), '{}')
 FROM (
-  SELECT zone_name, count(*) AS visits, count(*) FILTER (WHERE left_at IS NULL) AS still_in,
-    round(avg(extract(epoch FROM left_at - entered_at)), 1) AS dwell
-  FROM camcount.zone_visits GROUP BY zone_name
-) visits"""
+  SELECT zone_name, count(*) AS visits, max(at_once) AS most_at_once,
+    round(avg(dwell_seconds)::numeric, 1) AS mean_dwell
+  FROM camcount.zone_visits AS visit, LATERAL (
+    SELECT count(*) AS at_once FROM camcount.zone_visits AS other
+    WHERE other.zone_name = visit.zone_name AND other.entered_at <= visit.entered_at
+      AND (other.exited_at IS NULL OR other.exited_at > visit.entered_at)
+  ) present
+  GROUP BY zone_name
+) zones"""
 
 TRACKS = """
 COPY (
@@ -130,7 +136,7 @@ def read_model(options, registry):
         return base64.b64encode(Path(options.model).read_bytes()).decode(), config
     row = registry.run(
         "SELECT json_build_object('onnx', encode(onnx, 'base64'), 'config', config) FROM camcount.models"
-        f" WHERE model_name = {quoted(options.model)} ORDER BY version DESC LIMIT 1"
+        f" WHERE model_name = {quoted(options.model)} AND is_current"
     )
     if not row:
         raise SystemExit(f"demo: MODEL={options.model} is neither a file nor the name of a registered model")
@@ -147,7 +153,7 @@ def prepare(options, lines):
         "model": "demo",
         "lines": lines,
         "zones": [] if options.lines else DEFAULT_ZONES,
-        "density": {},
+        "density": {"columns": 48, "rows": 36, "half_life_seconds": 60},
     }
     registry.run(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE);\nCREATE DATABASE {DATABASE};")
     database = registry.other(DATABASE)
@@ -204,8 +210,9 @@ def watch(database, gateway):
 
 
 def feed(options, database):
-    arguments = ["--url", database.url, "--camera", CAMERA, "--stream", "main", "--rate", "max", "--quiet"]
-    gateway = subprocess.Popen([options.gateway, "feed", *arguments, options.video])
+    arguments = ["--camera", CAMERA, "--stream", "main", "--rate", "max", "--quiet", options.video]
+    environment = os.environ | {"CAMCOUNT_URL": database.url}  # not an argument: all users can see those
+    gateway = subprocess.Popen([options.gateway, "feed", *arguments], env=environment)
     try:
         return watch(database, gateway)
     finally:
@@ -241,10 +248,10 @@ def summarise(report, out):
     for name, line in report["lines"].items():
         print(f"{name:<16}{line['in']:>8}{line['out']:>8}")
     if report["zones"]:
-        print(f"\n{'zone':<16}{'visits':>8}{'mean dwell':>14}")
+        print(f"\n{'zone':<16}{'visits':>8}{'at once':>10}{'mean dwell':>14}")
         for name, zone in report["zones"].items():
             dwell = "-" if zone["mean_dwell_seconds"] is None else f"{zone['mean_dwell_seconds']} s"
-            print(f"{name:<16}{zone['visits']:>8}{dwell:>14}")
+            print(f"{name:<16}{zone['visits']:>8}{zone['most_at_once']:>10}{dwell:>14}")
     print(f"\nPictures, density.png, tracks.csv and report.json are in {out}")
 
 
@@ -263,6 +270,8 @@ def main():
     lines = parse_lines(options.lines or DEFAULT_LINES)
     database = prepare(options, lines)
     status = feed(options, database)
+    if not status["done"]:
+        raise SystemExit(f"demo: there are no frames in VIDEO={options.video}")
     summarise(write_results(database, status, lines, Path(options.out)), options.out)
 
 
