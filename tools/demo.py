@@ -179,7 +179,7 @@ class Progress:
         total = status["done"] + status["waiting"]
         counts = "  ".join(f"{name} {line['in']} in {line['out']} out" for name, line in status["lines"].items())
         rate = status["done"] / (now - self.started)
-        text = f"frames {status['done']} of {total} queued so far  {rate:.1f}/s  {counts}"
+        text = f"frames: {total} sent, {status['done']} done, {rate:.1f}/s  {counts}"
         print(f"\r\033[K{text}" if self.terminal else text, end="\n" if last or not self.terminal else "", flush=True)
 
 

@@ -42,7 +42,7 @@ prepare_server_user() {
   elsewhere=/var/lib/camcount/$(basename "$ROOT")-$(cksum <<<"$ROOT" | cut -d ' ' -f 1)
   say "the user $SERVER_USER cannot enter $LOCAL: moving it to $elsewhere, with a link in its place"
   mkdir -p "$(dirname "$elsewhere")"
-  mv "$LOCAL" "$elsewhere"
+  if [ -e "$elsewhere" ]; then rmdir "$LOCAL"; else mv "$LOCAL" "$elsewhere"; fi
   ln -s "$elsewhere" "$ROOT/.local"
   exec "$ROOT/tools/setup.sh" "$goal"
 }

@@ -16,4 +16,5 @@ fi
 
 say "running the examples in the documentation"
 url=$(tools/cluster.sh up)
+shopt -s nullglob
 python3 tools/check_docs.py "$("$PG_CONFIG" --bindir)/psql" "$url" "$MODEL_FILE" README.md docs/*.md
