@@ -4,10 +4,13 @@
 //! zone visits, densities and pictures go out. Coordinates are normalised to 0..1 (x right, y down) unless a name
 //! says otherwise.
 
+pub mod count;
 pub mod decode;
 pub mod detection;
 pub mod draw;
 pub mod geometry;
 pub mod model;
 pub mod payload;
+pub mod pipeline;
 pub mod stream;
+pub mod track;
