@@ -29,20 +29,22 @@ CREATE TABLE realtime_data_ingestion (
     clock_skew            boolean NOT NULL DEFAULT false,
     error_message         text,
     error_code            text,
-    created_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- One message, one row: the id is made of all that identifies it, the frame's time included. It also serves the
-    -- look-up by id alone.
-    CONSTRAINT realtime_data_ingestion_pkey PRIMARY KEY (ingestion_id, camera_id, frame_timestamp)
+    created_at            timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (frame_timestamp);
 
-CREATE TABLE realtime_data_ingestion_default PARTITION OF realtime_data_ingestion DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE realtime_data_ingestion_default PARTITION OF realtime_data_ingestion (
+    -- One message, one row: the id is made of all that identifies it, the frame's time included. It also serves the
+    -- look-up by id alone.
+    CONSTRAINT realtime_data_ingestion_default_pkey PRIMARY KEY (ingestion_id, camera_id, frame_timestamp)
+) DEFAULT;
 
 -- Documented: a camera's latest messages.
 CREATE INDEX idx_realtime_data_ingestion_camera_timestamp
-    ON realtime_data_ingestion (camera_id, ingestion_timestamp DESC);
+    ON realtime_data_ingestion_default (camera_id, ingestion_timestamp DESC);
 -- What failed, without a walk through what went well.
 CREATE INDEX idx_realtime_data_ingestion_status
-    ON realtime_data_ingestion (processing_status, processing_priority DESC) WHERE processing_status = 'failed';
+    ON realtime_data_ingestion_default (processing_status, processing_priority DESC) WHERE processing_status = 'failed';
 
 COMMENT ON TABLE realtime_data_ingestion IS 'Every message that was accepted, and what became of it.';
 COMMENT ON COLUMN realtime_data_ingestion.id IS 'Order of arrival.';
@@ -76,17 +78,19 @@ CREATE TABLE frames (
     format              text NOT NULL CONSTRAINT frames_format_known CHECK (format IN ('jpeg', 'png')),
     width               integer NOT NULL CONSTRAINT frames_width_range CHECK (width > 0),
     height              integer NOT NULL CONSTRAINT frames_height_range CHECK (height > 0),
-    image               bytea NOT NULL,
-    CONSTRAINT frames_pkey PRIMARY KEY (ingestion_id, camera_id, ingestion_timestamp)
+    image               bytea NOT NULL
 ) PARTITION BY RANGE (ingestion_timestamp);
 -- A JPEG does not compress.
 ALTER TABLE frames ALTER COLUMN image SET STORAGE EXTERNAL;
 
-CREATE TABLE frames_default PARTITION OF frames DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE frames_default PARTITION OF frames (
+    CONSTRAINT frames_default_pkey PRIMARY KEY (ingestion_id, camera_id, ingestion_timestamp)
+) DEFAULT;
 ALTER TABLE frames_default ALTER COLUMN image SET STORAGE EXTERNAL;
 
 -- The latest picture of a camera, for heat maps and previews.
-CREATE INDEX frames_camera_time ON frames (camera_id, frame_timestamp DESC);
+CREATE INDEX frames_camera_time ON frames_default (camera_id, frame_timestamp DESC);
 
 COMMENT ON TABLE frames IS 'Pictures, kept for a short while: see retention_policies.';
 COMMENT ON COLUMN frames.ingestion_id IS 'The message that brought it.';

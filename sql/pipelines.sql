@@ -113,15 +113,18 @@ CREATE TABLE processing_results (
     status             text NOT NULL DEFAULT 'completed'
         CONSTRAINT processing_results_status_known CHECK (status IN ('completed', 'failed', 'skipped')),
     error_message      text,
-    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- A frame gives each step of a pipeline one result, however often it is tried.
-    CONSTRAINT processing_results_pkey PRIMARY KEY (ingestion_id, pipeline_id, step_name, camera_id, frame_timestamp)
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (frame_timestamp);
 
-CREATE TABLE processing_results_default PARTITION OF processing_results DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE processing_results_default PARTITION OF processing_results (
+    -- A frame gives each step of a pipeline one result, however often it is tried.
+    CONSTRAINT processing_results_default_pkey
+        PRIMARY KEY (ingestion_id, pipeline_id, step_name, camera_id, frame_timestamp)
+) DEFAULT;
 
 -- A stream's results over time: trails, exports.
-CREATE INDEX processing_results_stream_time ON processing_results (camera_id, stream_id, frame_timestamp);
+CREATE INDEX processing_results_stream_time ON processing_results_default (camera_id, stream_id, frame_timestamp);
 
 COMMENT ON TABLE processing_results IS 'What each step of a pipeline made of each frame.';
 COMMENT ON COLUMN processing_results.id IS 'Order of writing.';

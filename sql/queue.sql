@@ -71,19 +71,21 @@ CREATE TABLE queue_items (
     data_type             text NOT NULL,
     error_message         text,
     error_code            text,
-    created_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT queue_items_pkey PRIMARY KEY (id, camera_id, queued_at)
+    created_at            timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (queued_at);
 
-CREATE TABLE queue_items_default PARTITION OF queue_items DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE queue_items_default PARTITION OF queue_items (
+    CONSTRAINT queue_items_default_pkey PRIMARY KEY (id, camera_id, queued_at)
+) DEFAULT;
 
 -- The claim: a stream's next items in frame order.
-CREATE INDEX queue_items_next ON queue_items (camera_id, stream_id, frame_timestamp, frame_number, id)
+CREATE INDEX queue_items_next ON queue_items_default (camera_id, stream_id, frame_timestamp, frame_number, id)
     WHERE status = 'queued';
 -- Acknowledging, releasing and reclaiming what a worker holds.
-CREATE INDEX queue_items_held ON queue_items (claimed_by) WHERE status = 'processing';
+CREATE INDEX queue_items_held ON queue_items_default (claimed_by) WHERE status = 'processing';
 -- Dead letters.
-CREATE INDEX queue_items_failed ON queue_items (queue_id, completed_at) WHERE status = 'failed';
+CREATE INDEX queue_items_failed ON queue_items_default (queue_id, completed_at) WHERE status = 'failed';
 
 COMMENT ON TABLE queue_items IS 'Messages on their way to counts. Finished ones stay until retention drops their partition.';
 COMMENT ON COLUMN queue_items.id IS 'Identifies the item.';

@@ -60,11 +60,13 @@ CREATE TABLE tracks (
     occluded_frames    integer NOT NULL DEFAULT 0,
     trajectory         jsonb NOT NULL DEFAULT '[]',
     status             text NOT NULL CONSTRAINT tracks_status_known CHECK (status IN ('active', 'ended')),
-    updated_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT tracks_pkey PRIMARY KEY (camera_id, stream_id, pipeline_id, track_id, first_seen_at)
+    updated_at         timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (first_seen_at);
 
-CREATE TABLE tracks_default PARTITION OF tracks DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE tracks_default PARTITION OF tracks (
+    CONSTRAINT tracks_default_pkey PRIMARY KEY (camera_id, stream_id, pipeline_id, track_id, first_seen_at)
+) DEFAULT;
 
 COMMENT ON TABLE tracks IS 'Objects that were followed.';
 COMMENT ON COLUMN tracks.camera_id IS 'Which camera.';
@@ -99,15 +101,17 @@ CREATE TABLE line_crossings (
     y               double precision NOT NULL,
     crossed_at      timestamptz NOT NULL,
     ingestion_id    text NOT NULL,
-    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT line_crossings_pkey
-        PRIMARY KEY (camera_id, stream_id, pipeline_id, line_name, track_id, sequence, crossed_at)
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (crossed_at);
 
-CREATE TABLE line_crossings_default PARTITION OF line_crossings DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE line_crossings_default PARTITION OF line_crossings (
+    CONSTRAINT line_crossings_default_pkey
+        PRIMARY KEY (camera_id, stream_id, pipeline_id, line_name, track_id, sequence, crossed_at)
+) DEFAULT;
 
 -- A camera's crossings over time: counts per hour.
-CREATE INDEX line_crossings_camera_time ON line_crossings (camera_id, crossed_at);
+CREATE INDEX line_crossings_camera_time ON line_crossings_default (camera_id, crossed_at);
 
 COMMENT ON TABLE line_crossings IS 'Each crossing of a line, once.';
 COMMENT ON COLUMN line_crossings.id IS 'Order of writing.';
@@ -139,15 +143,17 @@ CREATE TABLE zone_visits (
     entered_at    timestamptz NOT NULL,
     exited_at     timestamptz CONSTRAINT zone_visits_exited_later CHECK (exited_at >= entered_at),
     dwell_seconds double precision CONSTRAINT zone_visits_dwell_range CHECK (dwell_seconds >= 0),
-    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT zone_visits_pkey
-        PRIMARY KEY (camera_id, stream_id, pipeline_id, zone_name, track_id, sequence, entered_at)
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (entered_at);
 
-CREATE TABLE zone_visits_default PARTITION OF zone_visits DEFAULT;
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE zone_visits_default PARTITION OF zone_visits (
+    CONSTRAINT zone_visits_default_pkey
+        PRIMARY KEY (camera_id, stream_id, pipeline_id, zone_name, track_id, sequence, entered_at)
+) DEFAULT;
 
 -- A camera's visits over time: visits per day, dwell times.
-CREATE INDEX zone_visits_camera_time ON zone_visits (camera_id, entered_at);
+CREATE INDEX zone_visits_camera_time ON zone_visits_default (camera_id, entered_at);
 
 COMMENT ON TABLE zone_visits IS 'Each stay of a track in a zone.';
 COMMENT ON COLUMN zone_visits.id IS 'Order of writing.';
@@ -197,12 +203,14 @@ CREATE TABLE density_cells (
     grid_rows      integer NOT NULL CONSTRAINT density_cells_grid_rows_range CHECK (grid_rows > 0),
     cell_x         integer NOT NULL CONSTRAINT density_cells_cell_x_range CHECK (cell_x >= 0),
     cell_y         integer NOT NULL CONSTRAINT density_cells_cell_y_range CHECK (cell_y >= 0),
-    person_seconds double precision NOT NULL CONSTRAINT density_cells_person_seconds_range CHECK (person_seconds >= 0),
-    CONSTRAINT density_cells_pkey
-        PRIMARY KEY (camera_id, stream_id, pipeline_id, bucket_start, grid_columns, grid_rows, cell_x, cell_y)
+    person_seconds double precision NOT NULL CONSTRAINT density_cells_person_seconds_range CHECK (person_seconds >= 0)
 ) PARTITION BY RANGE (bucket_start);
 
-CREATE TABLE density_cells_default PARTITION OF density_cells DEFAULT WITH (fillfactor = 70);
+-- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
+CREATE TABLE density_cells_default PARTITION OF density_cells (
+    CONSTRAINT density_cells_default_pkey
+        PRIMARY KEY (camera_id, stream_id, pipeline_id, bucket_start, grid_columns, grid_rows, cell_x, cell_y)
+) DEFAULT WITH (fillfactor = 70);
 
 COMMENT ON TABLE density_cells IS 'How long somebody stood in each cell of a grid over the picture, minute by minute.';
 COMMENT ON COLUMN density_cells.camera_id IS 'Which camera.';
