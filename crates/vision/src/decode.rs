@@ -1,8 +1,8 @@
 //! Encoded pictures to pixels, and back.
 //!
 //! Everything a camera or a client sends enters here, so nothing is taken on trust: the header is read first, its
-//! dimensions are held against [`Limits`], and only then is memory for the pixels asked for. A picture that ends
-//! early is an error, never a frame whose lower part is grey.
+//! dimensions are held against [`Limits`], and only then is memory for the pixels asked for. A file that ends early is
+//! an error, not a frame whose lower part is grey.
 
 use std::io::Cursor;
 

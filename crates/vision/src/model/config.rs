@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::convention::Convention;
 use super::file::{ModelFile, Port};
 use super::{ModelError, classes};
 
@@ -303,50 +304,6 @@ impl ModelConfig {
         u32::try_from(side).ok().filter(|side| (1..=MAX_SIDE).contains(side)).ok_or_else(|| {
             ModelError::mismatch(format!("{what} of `{}`", port.name), "1 to 4096 pixels", side.to_string())
         })
-    }
-}
-
-/// What a head's published training code does to its pictures, and a threshold that suits its scores.
-struct Convention {
-    layout: Layout,
-    color_order: ColorOrder,
-    resize: Resize,
-    pad_value: u8,
-    scale: f32,
-    mean: [f32; 3],
-    std: [f32; 3],
-    score_threshold: f64,
-}
-
-impl Convention {
-    const fn of(head: HeadKind) -> Self {
-        let plain = Self {
-            layout: Layout::Nchw,
-            color_order: ColorOrder::Rgb,
-            resize: Resize::Stretch,
-            pad_value: 114,
-            scale: 1.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-            score_threshold: 0.4,
-        };
-        match head {
-            HeadKind::CenterNet => Self { layout: Layout::Nhwc, ..plain },
-            HeadKind::Yolox => Self {
-                color_order: ColorOrder::Bgr,
-                resize: Resize::LetterboxTopLeft,
-                score_threshold: 0.5,
-                ..plain
-            },
-            // ImageNet's mean and deviation, in BGR.
-            HeadKind::NanoDet => Self {
-                color_order: ColorOrder::Bgr,
-                mean: [103.53, 116.28, 123.675],
-                std: [57.375, 57.12, 58.395],
-                ..plain
-            },
-            HeadKind::Yolov8 => Self { resize: Resize::LetterboxCenter, scale: 1.0 / 255.0, ..plain },
-        }
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod classes;
 mod config;
+mod convention;
 mod detector;
 mod error;
 mod file;

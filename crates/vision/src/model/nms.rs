@@ -130,6 +130,7 @@ mod tests {
         fn order_of_the_candidates_does_not_matter(
             mut candidates in prop::collection::vec(any_candidate(), 0..40),
         ) {
+            candidates.sort_by(|a, b| a.score.total_cmp(&b.score));
             candidates.dedup_by(|a, b| a.score == b.score);
             let kept = suppress(candidates.clone(), 0.45);
             candidates.reverse();

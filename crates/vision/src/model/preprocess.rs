@@ -142,10 +142,12 @@ impl Preprocessor {
 
 /// Bilinear, sampling two by two pixels like OpenCV's `INTER_LINEAR`, with which these detectors were trained.
 fn resize(picture: &Picture, width: u32, height: u32) -> Result<TypedImage<'static, U8x3>, ModelError> {
-    let unusable =
-        || ModelError::Picture { width: picture.width, height: picture.height, bytes: picture.rgb.len() };
-    let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.rgb)
-        .map_err(|_| unusable())?;
+    let Picture { width: across, height: down, rgb } = picture;
+    let unusable = || ModelError::Picture { width: *across, height: *down, bytes: rgb.len() };
+    if rgb.is_empty() || rgb.len() as u64 != u64::from(*across) * u64::from(*down) * 3 {
+        return Err(unusable());
+    }
+    let source = TypedImageRef::<U8x3>::from_buffer(*across, *down, rgb).map_err(|_| unusable())?;
     let mut resized = TypedImage::new(width, height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear));
     // The untyped `resize` compiles every pixel type into this crate: minutes.

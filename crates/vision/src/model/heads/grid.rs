@@ -22,7 +22,7 @@ pub(super) fn cells(input: &ResolvedInput, stride: usize) -> Vec<Cell> {
 /// # Errors
 /// An input that the coarsest grid does not divide.
 pub(super) fn check_divisible(input: &ResolvedInput) -> Result<(), ModelError> {
-    if input.width % 32 == 0 && input.height % 32 == 0 {
+    if input.width.is_multiple_of(32) && input.height.is_multiple_of(32) {
         return Ok(());
     }
     Err(ModelError::mismatch(

@@ -49,7 +49,7 @@ impl Level {
         scores.expect_dim("number of cells", score_cells, self.cells.len())?;
         distances.expect_dim("number of cells", distance_cells, self.cells.len())?;
         match bins {
-            Some(bins) if bins == 0 || bins % 4 != 0 => Err(ModelError::mismatch(
+            Some(bins) if bins == 0 || !bins.is_multiple_of(4) => Err(ModelError::mismatch(
                 format!("last dimension of `{}`", distances.name),
                 "a multiple of 4: a distribution for each side",
                 bins.to_string(),
@@ -63,7 +63,8 @@ impl Level {
             matches!(shapes.get(index), Some([n, cells, values])
                 if *n == batch && *cells == self.cells.len() && values_ok(*values))
         };
-        fits(self.scores, |classes| classes > 0) && fits(self.distances, |bins| bins > 0 && bins % 4 == 0)
+        fits(self.scores, |classes| classes > 0)
+            && fits(self.distances, |bins| bins > 0 && bins.is_multiple_of(4))
     }
 
     fn candidates(&self, outputs: &[Output<'_>], min_score: f32) -> Vec<Candidate> {
