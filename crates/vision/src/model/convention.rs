@@ -34,8 +34,11 @@ impl Convention {
                 score_threshold: 0.5,
                 ..plain
             },
-            // ImageNet's mean and deviation, in BGR.
+            // ImageNet's mean and deviation, in BGR. The letterbox in the top left finds more people than one in the
+            // centre, or a stretched picture.
             HeadKind::NanoDet => Self {
+                resize: Resize::LetterboxTopLeft,
+                score_threshold: 0.45,
                 color_order: ColorOrder::Bgr,
                 mean: [103.53, 116.28, 123.675],
                 std: [57.375, 57.12, 58.395],
