@@ -1,0 +1,228 @@
+//! Real models on a real frame. Skipped, with a message, where ONNX Runtime or the models are not at hand:
+//! `CAMCOUNT_ONNXRUNTIME` names the library (default `.local/onnxruntime/libonnxruntime.so` in the workspace),
+//! `CAMCOUNT_DATA` a folder with `models/` (default `../shared/data` beside the workspace).
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+use std::path::{Path, PathBuf};
+
+use camcount_vision::decode::{Limits, Picture, decode};
+use camcount_vision::detection::Detection;
+use camcount_vision::geometry::BBox;
+use camcount_vision::model::{
+    Detector, ExecutionProvider, ModelConfig, ModelError, Runtime, RuntimeError, SessionOptions,
+};
+use serde_json::{Value, json};
+
+/// Frame 300 of OpenCV's sample video vtest.avi.
+const FRAME: &[u8] = include_bytes!("data/vtest_300.jpg");
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn from_environment(variable: &str, default: PathBuf) -> Option<PathBuf> {
+    let path = std::env::var_os(variable).map_or(default, PathBuf::from);
+    let path = path.canonicalize().ok();
+    if path.is_none() {
+        println!("skipped: {variable} is not set and nothing is at its default place");
+    }
+    path
+}
+
+fn runtime() -> Option<Runtime> {
+    let library = workspace().join(".local/onnxruntime/libonnxruntime.so");
+    Some(Runtime::load(&from_environment("CAMCOUNT_ONNXRUNTIME", library)?).unwrap())
+}
+
+fn model(name: &str) -> Option<Vec<u8>> {
+    let data = from_environment("CAMCOUNT_DATA", workspace().join("../shared/data"))?;
+    std::fs::read(data.join("models").join(name)).ok()
+}
+
+fn open(name: &str, config: Value) -> Option<Result<Detector, ModelError>> {
+    let (runtime, onnx) = (runtime()?, model(name)?);
+    let config = ModelConfig::from_json(&config).unwrap();
+    Some(Detector::open(&runtime, &onnx, &config, &SessionOptions::default()))
+}
+
+/// What a model sees in the frame.
+fn detections(name: &str, config: Value) -> Option<Vec<Detection>> {
+    let mut detector = open(name, config)?.unwrap();
+    let picture = decode(FRAME, &Limits::default()).unwrap();
+    let input = detector.preprocessor().prepare(&picture).unwrap();
+    Some(detector.infer(&[input]).unwrap().remove(0))
+}
+
+/// The people in the frame whom nothing hides, in pixels as x, y, w, h.
+const PEOPLE: [[f64; 4]; 6] = [
+    [248.0, 158.0, 24.0, 66.0],
+    [295.0, 159.0, 28.0, 68.0],
+    [582.0, 158.0, 30.0, 75.0],
+    [617.0, 162.0, 25.0, 67.0],
+    [184.0, 159.0, 28.0, 73.0],
+    [317.0, 211.0, 31.0, 85.0],
+];
+
+fn assert_sees_the_people(found: &[Detection], at_least: usize) {
+    assert!(found.windows(2).all(|pair| pair[0].confidence >= pair[1].confidence));
+    for Detection { bbox, confidence, .. } in found {
+        assert!((0.0..=1.0).contains(confidence));
+        assert!(bbox.x >= 0.0 && bbox.y >= 0.0 && bbox.x + bbox.w <= 1.0 && bbox.y + bbox.h <= 1.0);
+    }
+    let seen = PEOPLE.iter().filter(|[x, y, w, h]| {
+        let person = BBox { x: x / 768.0, y: y / 576.0, w: w / 768.0, h: h / 576.0 };
+        found.iter().any(|detection| &*detection.class == "person" && detection.bbox.iou(&person) > 0.5)
+    });
+    let seen = seen.count();
+    assert!(seen >= at_least, "{seen} of {} people seen: {found:#?}", PEOPLE.len());
+    let people = found.iter().filter(|detection| &*detection.class == "person").count();
+    assert!(people <= PEOPLE.len() + 3, "{found:#?}");
+}
+
+#[test]
+fn yolox_sees_the_people() {
+    let Some(found) = detections("yolox_nano_416.onnx", json!({"head": "yolox"})) else { return };
+    assert_sees_the_people(&found, PEOPLE.len());
+}
+
+#[test]
+fn a_detector_of_people_only_sees_them_and_knows_their_name() {
+    let Some(found) = detections("light_person_192.onnx", json!({"head": "yolox", "score_threshold": 0.4}))
+    else {
+        return;
+    };
+    assert_sees_the_people(&found, PEOPLE.len() - 2);
+}
+
+#[test]
+fn nanodet_sees_the_people() {
+    let Some(found) = detections("nanodet_m_416.onnx", json!({"head": "nanodet"})) else { return };
+    assert_sees_the_people(&found, PEOPLE.len() - 1);
+}
+
+#[test]
+fn what_a_file_and_its_head_imply_is_shown() {
+    let Some(detector) = open("light_person_192.onnx", json!({"head": "yolox", "nms_iou": 0.6})) else {
+        return;
+    };
+    let detector = detector.unwrap();
+    let shown = serde_json::to_value(detector.model()).unwrap();
+    assert_eq!(
+        shown["input"],
+        json!({"name": "images", "width": 192, "height": 192, "layout": "nchw", "dynamic_batch": false})
+    );
+    assert_eq!(shown["color_order"], "bgr");
+    assert_eq!(shown["resize"], "letterbox_top_left");
+    assert_eq!(shown["classes"], json!(["person"]));
+    assert_eq!(shown["nms_iou"], 0.6);
+    assert_eq!(detector.max_batch(), 1);
+}
+
+#[test]
+fn pictures_of_any_shape_are_served() {
+    let Some(detector) = open("light_person_192.onnx", json!({"head": "yolox"})) else { return };
+    let mut detector = detector.unwrap();
+    detector.set_min_score(0.0);
+    for (width, height) in [(1, 1), (1, 5000), (5000, 1), (191, 193)] {
+        let picture = Picture { width, height, rgb: vec![90; (width * height * 3) as usize] };
+        let input = detector.preprocessor().prepare(&picture).unwrap();
+        for detection in detector.infer(&[input]).unwrap().concat() {
+            let BBox { x, y, w, h } = detection.bbox;
+            assert!(x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= 1.0 && y + h <= 1.0);
+        }
+    }
+    let empty = Picture { width: 0, height: 0, rgb: vec![] };
+    assert!(matches!(detector.preprocessor().prepare(&empty), Err(ModelError::Picture { .. })));
+}
+
+#[test]
+fn a_run_takes_as_many_inputs_as_the_file_allows() {
+    let Some(detector) = open("light_person_192.onnx", json!({"head": "yolox"})) else { return };
+    let mut detector = detector.unwrap();
+    let picture = decode(FRAME, &Limits::default()).unwrap();
+    let input = detector.preprocessor().prepare(&picture).unwrap();
+    assert!(matches!(detector.infer(&[]), Err(ModelError::Batch { max: 1, found: 0 })));
+    assert!(matches!(detector.infer(&[input.clone(), input]), Err(ModelError::Batch { max: 1, found: 2 })));
+}
+
+#[test]
+fn an_input_of_another_model_is_refused() {
+    let (Some(Ok(small)), Some(Ok(mut large))) = (
+        open("light_person_192.onnx", json!({"head": "yolox"})),
+        open("yolox_nano_416.onnx", json!({"head": "yolox"})),
+    ) else {
+        return;
+    };
+    let picture = decode(FRAME, &Limits::default()).unwrap();
+    let foreign = small.preprocessor().prepare(&picture).unwrap();
+    assert!(matches!(large.infer(&[foreign]), Err(ModelError::ForeignInput { .. })));
+}
+
+#[test]
+fn a_file_that_does_not_fit_its_config_is_refused_with_both_sides_named() {
+    for (file, config, parts) in [
+        (
+            "yolox_nano_416.onnx",
+            json!({"head": "nanodet"}),
+            ["number of outputs", "expected 6", "found 1: output"],
+        ),
+        ("nanodet_m_416.onnx", json!({"head": "yolox"}), ["number of outputs", "expected 1", "found 6"]),
+        ("yolox_nano_416.onnx", json!({"head": "centernet"}), ["last dimension", "expected 6", "85"]),
+        (
+            "yolox_nano_416.onnx",
+            json!({"head": "yolox", "input_size": [640, 416]}),
+            ["width of `images`", "expected 640", "found 416"],
+        ),
+        (
+            "yolox_nano_416.onnx",
+            json!({"head": "yolox", "classes": ["person", "car"]}),
+            ["number of classes", "expected 2", "found 80"],
+        ),
+        (
+            "yolox_nano_416.onnx",
+            json!({"head": "yolox", "layout": "nhwc"}),
+            ["number of channels", "expected 3", "found 416"],
+        ),
+    ] {
+        let Some(outcome) = open(file, config) else { return };
+        let message = outcome.err().unwrap().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
+#[test]
+fn what_is_no_onnx_is_refused() {
+    let Some(runtime) = runtime() else { return };
+    let config = ModelConfig::from_json(&json!({"head": "yolox"})).unwrap();
+    let truncated = model("light_person_192.onnx").map(|bytes| bytes[..bytes.len() / 2].to_vec());
+    for bytes in [vec![], b"no model".to_vec(), FRAME.to_vec()].into_iter().chain(truncated) {
+        let outcome = Detector::open(&runtime, &bytes, &config, &SessionOptions::default());
+        assert!(matches!(outcome.err(), Some(ModelError::NotOnnx(_))));
+    }
+}
+
+#[test]
+fn an_execution_provider_that_is_not_built_in_leaves_the_work_to_the_cpu() {
+    let (Some(runtime), Some(onnx)) = (runtime(), model("light_person_192.onnx")) else { return };
+    let config = ModelConfig::from_json(&json!({"head": "yolox"})).unwrap();
+    for asked in [ExecutionProvider::Cpu, ExecutionProvider::TensorRt, ExecutionProvider::OpenVino] {
+        let options = SessionOptions { execution_provider: asked, ..SessionOptions::default() };
+        let detector = Detector::open(&runtime, &onnx, &config, &options).unwrap();
+        let choice = detector.provider();
+        assert_eq!(choice.asked, asked);
+        assert_eq!(choice.reason.is_none(), choice.serving == asked, "{choice:?}");
+    }
+}
+
+#[test]
+fn the_library_is_loaded_once_and_only_from_a_path_that_is_there() {
+    assert!(matches!(
+        Runtime::load(Path::new("libonnxruntime.so")),
+        Err(RuntimeError::NotAbsolute(_) | RuntimeError::AlreadyLoaded { .. })
+    ));
+    let Some(runtime) = runtime() else { return };
+    assert_eq!(Runtime::load(runtime.path()).unwrap().path(), runtime.path());
+    let other = Runtime::load(Path::new("/nowhere/libonnxruntime.so")).unwrap_err();
+    assert!(matches!(other, RuntimeError::AlreadyLoaded { .. }), "{other}");
+}
