@@ -34,7 +34,12 @@ extension_sql_file!("../sql/partitions.sql", name = "partitions", requires = ["m
 extension_sql_file!(
     "../sql/pipeline_checks.sql",
     name = "pipeline_checks",
-    requires = ["partitions", pipeline::check_pipeline_config]
+    requires = [
+        "partitions",
+        pipeline::check_pipeline_config,
+        pipeline::check_processing_step,
+        pipeline::check_step_dependencies
+    ]
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["pipeline_checks"]);
 extension_sql_file!("../sql/dump.sql", name = "dump", finalize);

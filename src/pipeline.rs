@@ -1,6 +1,9 @@
 //! Pipelines: what is done with which cameras. The configuration is checked whichever way it is written.
 
-use camcount_vision::pipeline::{PipelineConfig, PipelineType};
+use std::collections::BTreeSet;
+
+use camcount_vision::pipeline::steps::{ProcessingStep, StepRow, in_order};
+use camcount_vision::pipeline::{ConfigError, PipelineConfig, PipelineType};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -114,4 +117,56 @@ fn check_pipeline_config(p_pipeline_config: Option<JsonB>) -> Result<bool, Error
     PipelineConfig::from_json(&config.0).map_err(Error::from)?;
     wake::on_commit(wake::Sleeper::Vision);
     Ok(true)
+}
+
+/// Checks a row of `processing_steps`; the table's trigger calls it. Returns true.
+#[pg_extern]
+fn check_processing_step(
+    p_step_name: Option<&str>,
+    p_step_type: Option<&str>,
+    p_step_config: Option<JsonB>,
+    p_step_conditions: Option<JsonB>,
+) -> Result<bool, ErrorReport> {
+    let row = StepRow {
+        step_name: required(p_step_name, "p_step_name")?,
+        step_order: 0,
+        step_type: required(p_step_type, "p_step_type")?,
+        step_config: p_step_config.as_ref().map(|config| &config.0),
+        step_conditions: p_step_conditions.as_ref().map(|conditions| &conditions.0),
+        is_active: true,
+        is_required: true,
+    };
+    ProcessingStep::parse(&row).map_err(Error::from)?;
+    Ok(true)
+}
+
+/// Checks that a pipeline's `dependencies` are `{"step": ["the steps that it needs", …]}` without a cycle; the table's
+/// trigger calls it. The steps may be added later. Returns true.
+#[pg_extern]
+fn check_step_dependencies(p_dependencies: Option<JsonB>) -> Result<bool, ErrorReport> {
+    let dependencies = required(p_dependencies, "p_dependencies")?.0;
+    let named: BTreeSet<&str> = dependencies
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(step, needs)| {
+            let needs = needs.as_array().into_iter().flatten().filter_map(Value::as_str);
+            needs.chain([step.as_str()])
+        })
+        .collect();
+    let steps = named.into_iter().map(placeholder).collect::<Result<_, _>>().map_err(Error::from)?;
+    in_order(steps, Some(&dependencies)).map_err(Error::from)?;
+    Ok(true)
+}
+
+fn placeholder(step_name: &str) -> Result<ProcessingStep, ConfigError> {
+    ProcessingStep::parse(&StepRow {
+        step_name,
+        step_order: 0,
+        step_type: "filter",
+        step_config: None,
+        step_conditions: None,
+        is_active: true,
+        is_required: true,
+    })
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use camcount_vision::detection::Detection;
 use camcount_vision::pipeline::PipelineType;
+use camcount_vision::pipeline::steps::{self, FrameData};
 use camcount_vision::stream::{Observation, ObservationKind, StreamState};
 use camcount_vision::track::ScoreThresholds;
 use pgrx::prelude::*;
 
 use super::claim::{Claim, Content, Item};
+use super::figures::Figures;
 use super::infer::Seen;
 use super::output::Output;
 use super::pipelines::Pipeline;
@@ -48,8 +50,8 @@ pub struct Frame<'a> {
     pub thresholds: ScoreThresholds,
 }
 
-/// Applies a claim; `found` runs parallel to its items. Returns how many items were finished.
-pub fn apply(worker_id: i64, claim: &Claim, pipelines: &[Rc<Pipeline>], found: &[Found]) -> Result<usize> {
+/// Applies a claim; `found` runs parallel to its items. Returns what is to be added to the pipelines' figures.
+pub fn apply(worker_id: i64, claim: &Claim, pipelines: &[Rc<Pipeline>], found: &[Found]) -> Result<Figures> {
     lock_stream(worker_id, claim)?;
     let mut output = Output::new(claim);
     let mut states = pipelines.iter().map(|pipeline| load_state(claim, pipeline)).collect::<Result<Vec<_>>>()?;
@@ -57,12 +59,12 @@ pub fn apply(worker_id: i64, claim: &Claim, pipelines: &[Rc<Pipeline>], found: &
         let verdict = process(claim, item, found, pipelines, &mut states, &mut output)?;
         output.acknowledge(item, &verdict);
     }
-    output.write()?;
+    let figures = output.write()?;
     for (pipeline, state) in pipelines.iter().zip(&states) {
         save_state(claim, pipeline, state)?;
     }
     release_stream(claim)?;
-    Ok(claim.items.len())
+    Ok(figures)
 }
 
 fn process(
@@ -138,19 +140,43 @@ fn step(
     output: &mut Output<'_>,
 ) -> Result<(), Verdict> {
     let started = Instant::now();
-    let wanted: Vec<Detection> = frame
+    let wanted = frame
         .detections
         .iter()
         .filter(|detection| pipeline.config.wants_class(&detection.class))
         .filter(|detection| detection.confidence >= frame.thresholds.low)
         .cloned()
         .collect();
-    let observation = Observation { timestamp: item.frame_timestamp, detections: &wanted, kind: frame.kind };
+    let detections = run_steps(pipeline, item, wanted, output)?;
+    let observation = Observation { timestamp: item.frame_timestamp, detections: &detections, kind: frame.kind };
     let outcome = state
         .step(pipeline.stage, &pipeline.config, frame.thresholds, &observation)
         .map_err(|error| Verdict::from(&Error::invalid("frame", format!("cannot be used: {error}"))))?;
-    output.frame(pipeline, item, frame, &wanted, &outcome, started.elapsed());
+    output.frame(pipeline, item, frame, &detections, &outcome, started.elapsed());
     Ok(())
+}
+
+/// Takes the detections through the pipeline's own steps. The frame fails where a required one does.
+fn run_steps(
+    pipeline: &Pipeline,
+    item: &Item,
+    detections: Vec<Detection>,
+    output: &mut Output<'_>,
+) -> Result<Vec<Detection>, Verdict> {
+    if pipeline.steps.is_empty() {
+        return Ok(detections);
+    }
+    let data_type = item.data_type;
+    let mut data = FrameData { data_type, frame_number: item.frame_number, detections, metrics: Default::default() };
+    for outcome in steps::run(&pipeline.steps, &mut data) {
+        output.step(pipeline, item, &outcome);
+        if outcome.fails_frame {
+            let reason = outcome.error.as_deref().unwrap_or("it failed");
+            let error = Error::invalid("frame", format!("failed at step {:?}: {reason}", outcome.name));
+            return Err(Verdict::from(&error));
+        }
+    }
+    Ok(data.detections)
 }
 
 /// Makes sure that the lease still holds, and keeps others out until this transaction ends.

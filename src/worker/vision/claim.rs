@@ -2,6 +2,7 @@
 
 use camcount_vision::geometry::Timestamp;
 use camcount_vision::payload::{self, Count, EdgeFrame};
+use camcount_vision::pipeline::steps::DataType;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -28,9 +29,7 @@ pub struct Item {
     pub ingestion_id: String,
     pub frame_timestamp: Timestamp,
     pub frame_number: i64,
-    pub data_type: String,
-    pub attempts: i32,
-    pub max_attempts: i32,
+    pub data_type: DataType,
     pub content: Content,
 }
 
@@ -87,8 +86,13 @@ fn take_items(client: &mut SpiClient<'_>, worker_id: i64, claim: &Claim, limit: 
 }
 
 fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
-    let data_type = text(row, 6)?;
-    let content = read_content(row, &data_type)?;
+    let data_type = match text(row, 6)?.as_str() {
+        "detection" => DataType::Detection,
+        "tracking" => DataType::Tracking,
+        "counting" => DataType::Counting,
+        _ => DataType::Frame,
+    };
+    let content = read_content(row, data_type)?;
     Ok(Item {
         id: present(row.get(1)?)?,
         queued_at: present(row.get(2)?)?,
@@ -96,21 +100,19 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
         frame_timestamp: to_timestamp(present(row.get(4)?)?),
         frame_number: present(row.get(5)?)?,
         data_type,
-        attempts: present(row.get(7)?)?,
-        max_attempts: present(row.get(8)?)?,
         content,
     })
 }
 
-fn read_content(row: &SpiHeapTupleData<'_>, data_type: &str) -> Result<Content> {
-    if data_type == "frame" {
+fn read_content(row: &SpiHeapTupleData<'_>, data_type: DataType) -> Result<Content> {
+    if data_type == DataType::Frame {
         let gone = || Content::Unusable(Error::Missing { kind: "picture of frame", name: text(row, 3).unwrap_or_default() });
-        return Ok(row.get::<Vec<u8>>(9)?.map_or_else(gone, Content::Picture));
+        return Ok(row.get::<Vec<u8>>(7)?.map_or_else(gone, Content::Picture));
     }
-    let payload = row.get::<JsonB>(10)?.map_or(serde_json::Value::Null, |payload| payload.0);
-    let tracked = data_type == "tracking";
+    let payload = row.get::<JsonB>(8)?.map_or(serde_json::Value::Null, |payload| payload.0);
+    let tracked = data_type == DataType::Tracking;
     let parsed = match data_type {
-        "counting" => payload::parse_counts(&payload).map(Content::Counts),
+        DataType::Counting => payload::parse_counts(&payload).map(Content::Counts),
         _ => payload::parse_detections(&payload, tracked).map(|frame| Content::Detections { frame, tracked }),
     };
     let unusable = |source| Content::Unusable(Error::Payload { parameter: "data_payload", source });

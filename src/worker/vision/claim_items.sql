@@ -19,7 +19,7 @@ WITH next AS (
     RETURNING item.*
 )
 SELECT taken.id, taken.queued_at, taken.ingestion_id, taken.frame_timestamp, taken.frame_number, taken.data_type,
-       taken.attempts, taken.max_attempts, frame.image,
+       frame.image,
        CASE WHEN taken.data_type <> 'frame' THEN message.data_payload END
 FROM taken
 LEFT JOIN camcount.frames AS frame

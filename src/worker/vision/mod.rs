@@ -2,6 +2,7 @@
 
 mod apply;
 mod claim;
+mod figures;
 mod infer;
 mod models;
 mod output;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::settings;
 use apply::Found;
 use claim::{Claim, Content};
+use figures::Pending;
 use models::Models;
 use pipelines::{Pipeline, Pipelines};
 
@@ -45,6 +47,7 @@ struct Vision {
     status: Status,
     models: Models,
     pipelines: Pipelines,
+    figures: Pending,
 }
 
 /// How a round ended.
@@ -60,7 +63,7 @@ enum Round {
 impl Vision {
     fn new(maintenance: i32) -> Self {
         let status = Status::register("vision");
-        Self { maintenance, status, models: Models::default(), pipelines: Pipelines::default() }
+        Self { maintenance, status, models: Models::default(), pipelines: Pipelines::default(), figures: Pending::default() }
     }
 
     fn run(&mut self) {
@@ -92,6 +95,9 @@ impl Vision {
             claim::claim(worker_id).map(Some)
         })?;
         let Some(claims) = claims else { return Ok(Round::Over) };
+        if self.figures.is_due() || claims.is_empty() {
+            self.roll_up(!claims.is_empty())?;
+        }
         if claims.is_empty() {
             self.status.set_state("idle", None);
             return Ok(Round::Idle);
@@ -161,13 +167,19 @@ impl Vision {
     fn apply(&mut self, work: &Work) -> Result<()> {
         let worker_id = self.status.worker_id;
         match process::transaction(|| apply::apply(worker_id, &work.claim, &work.pipelines, &work.found)) {
-            Ok(applied) => {
-                self.status.add_frames(applied);
+            Ok(figures) => {
+                self.status.add_frames(work.claim.items.len());
+                self.figures.add(figures);
                 Ok(())
             }
             Err(Error::LeaseLost { .. }) => Ok(()),
             Err(error) => self.fail(&work.claim, &error),
         }
+    }
+
+    fn roll_up(&mut self, running: bool) -> Result<()> {
+        let figures = std::mem::take(&mut self.figures);
+        if figures.is_empty() { Ok(()) } else { process::transaction(|| figures.roll_up(running)) }
     }
 
     fn fail(&mut self, claim: &Claim, error: &Error) -> Result<()> {

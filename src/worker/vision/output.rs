@@ -8,13 +8,15 @@ use camcount_vision::count::line::Crossing;
 use camcount_vision::count::zone::{Occupancy, OvercrowdingEvent, ZoneChange, ZoneEvent};
 use camcount_vision::detection::Detection;
 use camcount_vision::geometry::{BBox, Point, Timestamp};
-use camcount_vision::pipeline::EventKind;
+use camcount_vision::pipeline::steps::{OutputTarget, OutputValue, StepOutcome, StepStatus};
+use camcount_vision::pipeline::{EventKind, PipelineType};
 use camcount_vision::stream::{EndedTrack, FrameOutcome, TrackView};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::apply::{Frame, Verdict};
 use super::claim::{Claim, Item};
+use super::figures::Figures;
 use super::pipelines::Pipeline;
 use crate::arguments::to_timestamp;
 use crate::database;
@@ -41,8 +43,9 @@ pub struct Output<'a> {
     density: BTreeMap<(String, i64, [u32; 4]), f64>,
     metrics: Vec<Value>,
     counters: BTreeMap<String, i32>,
-    events: Vec<(&'static str, Value)>,
+    events: Vec<(String, Value)>,
     acknowledged: Vec<Value>,
+    figures: Figures,
 }
 
 impl<'a> Output<'a> {
@@ -62,6 +65,7 @@ impl<'a> Output<'a> {
             counters: BTreeMap::new(),
             events: Vec::new(),
             acknowledged: Vec::new(),
+            figures: Figures::default(),
         }
     }
 
@@ -78,9 +82,9 @@ impl<'a> Output<'a> {
         let shown: Vec<_> =
             detections.iter().filter(|detection| detection.confidence >= frame.thresholds.high).collect();
         let detected = json!({"width": frame.width, "height": frame.height, "detections": shown});
-        self.result(pipeline, item, "detect", detected, frame.elapsed);
-        if pipeline.stage >= camcount_vision::pipeline::PipelineType::Tracking {
-            self.result(pipeline, item, "track", tracked(frame, outcome), elapsed);
+        self.results.push(result_row(pipeline, item, "detect", detected, frame.elapsed));
+        if pipeline.stage >= PipelineType::Tracking {
+            self.results.push(result_row(pipeline, item, "track", tracked(frame, outcome), elapsed));
         }
         for track in &outcome.tracks {
             self.tracks.insert((pipeline.pipeline_id.clone(), track.id), track_row(pipeline, track));
@@ -104,18 +108,47 @@ impl<'a> Output<'a> {
             self.zone(pipeline, item.frame_timestamp, zone);
         }
         self.series(pipeline, item.frame_timestamp, shown.len(), outcome);
+        let last_step = if pipeline.stage >= PipelineType::Tracking { "track" } else { "detect" };
+        self.figures.frame(&pipeline.pipeline_id, frame.elapsed + elapsed, last_step);
     }
 
-    fn result(&mut self, pipeline: &Pipeline, item: &Item, step: &str, data: Value, elapsed: Duration) {
-        self.results.push(json!({
-            "pipeline_id": pipeline.pipeline_id,
-            "ingestion_id": item.ingestion_id,
-            "frame_timestamp": text(item.frame_timestamp),
-            "frame_number": item.frame_number,
-            "step_name": step,
-            "result_data": data,
-            "processing_time_ms": elapsed.as_secs_f64() * 1e3,
-        }));
+    /// Takes in what one of the pipeline's own steps did with a frame.
+    pub fn step(&mut self, pipeline: &Pipeline, item: &Item, outcome: &StepOutcome) {
+        let skipped = outcome.status == StepStatus::Skipped;
+        let elapsed = Duration::from_micros(outcome.duration_us);
+        if !skipped {
+            let failed = outcome.status == StepStatus::Failed;
+            self.figures.step(&pipeline.pipeline_id, &outcome.name, failed, outcome.duration_us);
+        }
+        if outcome.fails_frame {
+            self.figures.failed_frame(&pipeline.pipeline_id);
+        }
+        let mut row = result_row(pipeline, item, &outcome.name, outcome.output.clone(), elapsed);
+        row["status"] = outcome.status.name().into();
+        row["error_message"] = json!(outcome.error);
+        self.results.push(row);
+        for value in &outcome.values {
+            self.step_value(pipeline, item, value);
+        }
+    }
+
+    fn step_value(&mut self, pipeline: &Pipeline, item: &Item, value: &OutputValue) {
+        let tags = json!({"pipeline_id": pipeline.pipeline_id, "stream_id": self.claim.stream_id});
+        match value.target {
+            OutputTarget::Timeseries => self.metrics.push(json!({
+                "metric_name": value.name, "metric_timestamp": text(item.frame_timestamp),
+                "metric_value": value.value, "metric_tags": tags,
+            })),
+            // `as` saturates.
+            OutputTarget::Counter => {
+                let counter = self.counters.entry(value.name.clone()).or_default();
+                *counter = counter.saturating_add(value.value.round() as i32);
+            }
+            OutputTarget::Event => {
+                let data = json!({"value": value.value, "frame_number": item.frame_number, "tags": tags});
+                self.events.push((value.name.clone(), data));
+            }
+        }
     }
 
     fn end_track(&mut self, pipeline: &Pipeline, track: &EndedTrack) {
@@ -184,7 +217,7 @@ impl<'a> Output<'a> {
 
     fn event(&mut self, pipeline: &Pipeline, kind: EventKind, data: &Value) {
         if pipeline.config.outputs.events.contains(&kind) {
-            self.events.push((kind.name(), data.clone()));
+            self.events.push((kind.name().to_owned(), data.clone()));
         }
     }
 
@@ -245,8 +278,8 @@ impl<'a> Output<'a> {
         }));
     }
 
-    /// Writes it all, in the caller's transaction.
-    pub fn write(self) -> Result<()> {
+    /// Writes it all, in the caller's transaction, and returns the figures, which are rolled up later.
+    pub fn write(self) -> Result<Figures> {
         let Self { claim, .. } = self;
         let density: Vec<Value> = self.density.iter().map(density_row).collect();
         let tables: [(&'static str, Vec<Value>); 9] = [
@@ -270,14 +303,15 @@ impl<'a> Output<'a> {
             events::publish(Event {
                 aggregate_id: &claim.camera_id,
                 aggregate_type: "camera",
-                event_type,
+                event_type: &event_type,
                 data,
                 metadata: json!({"stream_id": claim.stream_id}),
                 source_system: Some("camcount"),
                 user_id: None,
             })?;
         }
-        write_rows(claim, include_str!("write/acknowledge.sql"), self.acknowledged)
+        write_rows(claim, include_str!("write/acknowledge.sql"), self.acknowledged)?;
+        Ok(self.figures)
     }
 }
 
@@ -290,6 +324,19 @@ fn write_rows(claim: &Claim, statement: &'static str, rows: Vec<Value>) -> Resul
         )?;
     }
     Ok(())
+}
+
+fn result_row(pipeline: &Pipeline, item: &Item, step: &str, data: Value, elapsed: Duration) -> Value {
+    json!({
+        "pipeline_id": pipeline.pipeline_id,
+        "ingestion_id": item.ingestion_id,
+        "frame_timestamp": text(item.frame_timestamp),
+        "frame_number": item.frame_number,
+        "step_name": step,
+        "result_data": data,
+        "processing_time_ms": elapsed.as_secs_f64() * 1e3,
+        "status": "completed",
+    })
 }
 
 fn tracked(frame: &Frame<'_>, outcome: &FrameOutcome) -> Value {

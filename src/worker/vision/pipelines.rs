@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use camcount_vision::pipeline::steps::{ProcessingStep, StepRow, in_order};
 use camcount_vision::pipeline::{PipelineConfig, PipelineType};
+use pgrx::spi::SpiClient;
 use pgrx::{JsonB, Spi};
+use serde_json::Value;
 
 use crate::database;
 use crate::error::{Error, Result};
@@ -15,6 +18,8 @@ pub struct Pipeline {
     pub pipeline_id: String,
     pub stage: PipelineType,
     pub config: PipelineConfig,
+    /// In the order in which they run.
+    pub steps: Vec<ProcessingStep>,
     /// Identifies this version of this pipeline; never used again.
     version: i64,
 }
@@ -54,7 +59,7 @@ impl Pipelines {
 }
 
 fn read(pipeline_id: String) -> Result<Option<Pipeline>> {
-    const READ: &str = "SELECT config_version, pipeline_type, pipeline_config
+    const READ: &str = "SELECT config_version, pipeline_type, pipeline_config, dependencies
         FROM camcount.stream_processing_pipeline WHERE pipeline_id = $1";
     Spi::connect_mut(|client| {
         let table = database::execute(client, READ, &[pipeline_id.as_str().into()])?;
@@ -67,7 +72,47 @@ fn read(pipeline_id: String) -> Result<Option<Pipeline>> {
         else {
             return Ok(None);
         };
+        let dependencies = row.get::<JsonB>(4)?.map(|dependencies| dependencies.0);
         let stage = parse_type(&stage)?;
-        Ok(Some(Pipeline { stage, config: PipelineConfig::from_json(&config)?, pipeline_id, version }))
+        let steps = read_steps(client, &pipeline_id, dependencies)?;
+        Ok(Some(Pipeline { stage, config: PipelineConfig::from_json(&config)?, steps, pipeline_id, version }))
     })
+}
+
+fn read_steps(
+    client: &mut SpiClient<'_>,
+    pipeline_id: &str,
+    dependencies: Option<Value>,
+) -> Result<Vec<ProcessingStep>> {
+    const STEPS: &str = "SELECT step_name, step_order, step_type, step_config, step_conditions, is_active, is_required
+        FROM camcount.processing_steps WHERE pipeline_id = $1";
+    let mut steps = Vec::new();
+    for row in database::execute(client, STEPS, &[pipeline_id.into()])? {
+        let name = row.get::<String>(1)?.unwrap_or_default();
+        let kind = row.get::<String>(3)?.unwrap_or_default();
+        let (config, conditions) = (row.get::<JsonB>(4)?, row.get::<JsonB>(5)?);
+        steps.push(ProcessingStep::parse(&StepRow {
+            step_name: &name,
+            step_order: row.get(2)?.unwrap_or(0),
+            step_type: &kind,
+            step_config: config.as_ref().map(|config| &config.0),
+            step_conditions: conditions.as_ref().map(|conditions| &conditions.0),
+            is_active: row.get(6)?.unwrap_or(true),
+            is_required: row.get(7)?.unwrap_or(true),
+        })?);
+    }
+    let dependencies = dependencies.map(|dependencies| known_only(dependencies, &steps));
+    Ok(in_order(steps, dependencies.as_ref())?)
+}
+
+/// Dependencies may name steps that are not there (yet): they hold nothing up.
+fn known_only(mut dependencies: Value, steps: &[ProcessingStep]) -> Value {
+    let known = |name: &str| steps.iter().any(|step| step.name == name);
+    if let Some(object) = dependencies.as_object_mut() {
+        object.retain(|step, _| known(step));
+        for needs in object.values_mut().filter_map(Value::as_array_mut) {
+            needs.retain(|need| need.as_str().is_some_and(known));
+        }
+    }
+    dependencies
 }
