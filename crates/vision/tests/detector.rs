@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 /// Frame 300 of OpenCV's sample video vtest.avi.
 const FRAME: &[u8] = include_bytes!("data/vtest_300.jpg");
 
+/// A model whose every box is told by a picture's colour; see `data/README.md`.
+const MEAN_COLOR: &[u8] = include_bytes!("data/mean_color.onnx");
+
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -134,6 +137,54 @@ fn pictures_of_any_shape_are_served() {
     }
     let empty = Picture { width: 0, height: 0, rgb: vec![] };
     assert!(matches!(detector.preprocessor().prepare(&empty), Err(ModelError::Picture { .. })));
+}
+
+fn mean_color(config: Value) -> Option<Result<Detector, ModelError>> {
+    let config = ModelConfig::from_json(&config).unwrap();
+    Some(Detector::open(&runtime()?, MEAN_COLOR, &config, &SessionOptions::default()))
+}
+
+#[test]
+fn a_batch_gives_each_picture_its_own_detections() {
+    let config = json!({"head": "centernet", "input_size": [100, 50], "score_threshold": 0.5});
+    let Some(detector) = mean_color(config) else { return };
+    let mut detector = detector.unwrap();
+    assert!(detector.max_batch() > 2);
+    let pictures = [[25, 50, 255], [50, 25, 204], [99, 49, 51]].map(|color: [u8; 3]| Picture {
+        width: 20,
+        height: 10,
+        rgb: color.repeat(200),
+    });
+    let preprocessor = detector.preprocessor();
+    let inputs = pictures.map(|picture| preprocessor.prepare(&picture).unwrap());
+    let found = detector.infer(&inputs).unwrap();
+    let seen = |found: &[Detection]| {
+        found.iter().map(|d| (d.bbox.w, d.bbox.h, (d.confidence * 100.0).round())).collect::<Vec<_>>()
+    };
+    let expected = [vec![(0.25, 1.0, 100.0)], vec![(0.5, 0.5, 80.0)], vec![]];
+    assert_eq!(found.iter().map(|found| seen(found)).collect::<Vec<_>>(), expected);
+    let one_by_one: Vec<_> =
+        inputs.into_iter().map(|input| detector.infer(&[input]).unwrap().remove(0)).collect();
+    assert_eq!(found, one_by_one);
+}
+
+#[test]
+fn a_tracker_may_ask_for_weak_detections() {
+    let config = json!({"head": "centernet", "input_size": [100, 50], "score_threshold": 0.5});
+    let Some(detector) = mean_color(config) else { return };
+    let mut detector = detector.unwrap();
+    let weak = Picture { width: 1, height: 1, rgb: vec![50, 25, 51] };
+    let input = [detector.preprocessor().prepare(&weak).unwrap()];
+    assert_eq!(detector.infer(&input).unwrap(), [vec![]]);
+    detector.set_min_score(0.1);
+    assert_eq!(detector.infer(&input).unwrap()[0].len(), 1);
+}
+
+#[test]
+fn a_size_that_neither_file_nor_config_gives_is_asked_for() {
+    let Some(outcome) = mean_color(json!({"head": "centernet"})) else { return };
+    let message = outcome.err().unwrap().to_string();
+    assert!(message.contains("`input_size`") && message.contains("open"), "{message}");
 }
 
 #[test]
