@@ -62,7 +62,8 @@ CONF
 }
 
 start() {
-  as_server "$BIN/pg_ctl" start -D "$DATA" -l "$DATA/server.log" -w >/dev/null ||
+  # Else errors would come with a backtrace.
+  as_server env -u RUST_BACKTRACE "$BIN/pg_ctl" start -D "$DATA" -l "$DATA/server.log" -w >/dev/null ||
     die "PostgreSQL did not start; the end of $DATA/server.log says:
 $(as_server tail -n 15 "$DATA/server.log")"
 }

@@ -116,6 +116,7 @@ fn store(arrival: &Arrival<'_>) -> Result<String> {
         return Err(Error::invalid("p_data_payload", reason));
     }
     let (info, image) = arrival.picture.unzip();
+    let format = info.map(|info| info.format.name().to_lowercase());
     let stored_bytes = image.map_or(payload.len(), <[u8]>::len);
     register_stream(identity.camera_id, identity.stream_id)?;
     let queued = database::run(
@@ -132,7 +133,7 @@ fn store(arrival: &Arrival<'_>) -> Result<String> {
             identity.queue().into(),
             identity.priority().into(),
             image.into(),
-            info.as_ref().map(|info| info.format.name()).into(),
+            format.as_deref().into(),
             info.as_ref().map(|info| info.width as i32).into(),
             info.as_ref().map(|info| info.height as i32).into(),
         ],
