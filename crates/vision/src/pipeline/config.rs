@@ -323,6 +323,9 @@ impl PipelineConfig {
 
 /// Reads `value` strictly; errors name the key.
 pub(crate) fn parse<'v, T: Deserialize<'v>>(value: &'v serde_json::Value) -> Result<T, ConfigError> {
+    if !value.is_object() {
+        return Err(ConfigError::new(".", "is no JSON object; use {\"key\": value, …}"));
+    }
     serde_path_to_error::deserialize(value)
         .map_err(|e| ConfigError::new(e.path().to_string(), e.inner().to_string()))
 }
