@@ -95,7 +95,8 @@ impl Tracker {
         self.shed(ended);
     }
 
-    /// Takes in detections that an edge device has tracked; those without `track_id` are ignored.
+    /// Takes in detections that an edge device has tracked; those without `track_id` are ignored. Their identities are
+    /// used as they are: a stream should be tracked either here or there, or identities may coincide.
     pub fn adopt(
         &mut self,
         timestamp: Timestamp,
@@ -214,7 +215,7 @@ impl Tracker {
         for step in 1..=steps {
             track.filter = track.filter.predicted(dt / f64::from(steps), &frame.noise);
             let seen = between(&track.detected, &detection.bbox, f64::from(step) / f64::from(steps));
-            track.filter.update(&seen, &frame.noise, 1.0);
+            track.filter.update(&seen, &frame.noise);
         }
         track.detected = detection.bbox;
         track.confidence = detection.confidence;

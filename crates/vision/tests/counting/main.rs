@@ -1,5 +1,7 @@
 //! From detections to counts, through the public interface.
 
+#![allow(clippy::expect_used, reason = "helpers of tests, outside of functions marked as such")]
+
 mod config;
 mod density;
 mod lines;

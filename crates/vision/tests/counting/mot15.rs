@@ -121,8 +121,8 @@ fn crossings_of_public_detections_come_near_the_truth() {
         ("PETS09-S2L1", 0.15),
         ("KITTI-17", 0.3),
         ("ETH-Bahnhof", 0.3),
-        ("ADL-Rundle-6", 0.5),
-        ("Venice-2", 0.5),
+        ("ADL-Rundle-6", 0.4),
+        ("Venice-2", 0.6),
     ];
     for (name, bar) in bars {
         let Some(case) = load(name) else { return };

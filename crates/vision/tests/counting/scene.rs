@@ -17,8 +17,7 @@ pub fn pipeline(value: Value) -> PipelineConfig {
     PipelineConfig::from_json(&value).expect("a valid configuration")
 }
 
-/// A pipeline with the line `door` across the picture at half its height; downward is `in`... seen from start to end
-/// the right-hand side of a line that runs left to right is below it.
+/// A pipeline with the line `door` across the picture at half its height, from left to right: downward is `in`.
 pub fn door(options: Value) -> PipelineConfig {
     let mut line = json!({"name": "door", "from": [0, 0.5], "to": [1, 0.5]});
     for (key, value) in options.as_object().expect("an object") {

@@ -114,8 +114,23 @@ fn doubtful_detections_prolong_tracks_but_start_none() {
 }
 
 #[test]
+fn only_the_pipelines_classes_are_tracked() {
+    let mut dog = person(0.3, 0.5);
+    dog.class = "dog".into();
+    let both = [person(0.7, 0.5), dog];
+    let classes = |config| {
+        let mut scene = Scene::new(pipeline(config));
+        let outcome = (0..5).map(|_| scene.see(&both)).last().expect("frames");
+        outcome.tracks.iter().map(|t| t.class.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(json!({})), ["person"]);
+    assert_eq!(classes(json!({"classes": ["dog"]})), ["dog"]);
+    assert_eq!(classes(json!({"classes": []})), ["person", "dog"]);
+}
+
+#[test]
 fn classes_do_not_mix() {
-    let mut scene = watched();
+    let mut scene = Scene::new(pipeline(json!({"classes": []})));
     scene.walk(vec![(0.5, 0.5); 5]);
     let mut car = person(0.5, 0.5);
     car.class = "car".into();
