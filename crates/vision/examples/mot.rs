@@ -16,7 +16,7 @@ use camcount_vision::pipeline::{PipelineConfig, PipelineType};
 use camcount_vision::stream::{Observation, ObservationKind, StreamState};
 use serde_json::{Value, json};
 
-#[path = "../tests/mot/mod.rs"]
+#[path = "../tests/counting/mot.rs"]
 mod mot;
 
 use mot::{Failure, Sequence};

@@ -1,9 +1,10 @@
 //! Crossings of lines.
 //!
-//! A detected foot wavers by a few percent of the box even where the person walks straight, so a sign change of the
-//! cross product is no crossing. A track is *held* on a side once its foot has been seen there for `confirm_frames`
-//! frames, outside a dead band about the line that scales with the box; it crosses where it is held on one side after
-//! having been held on the other, if the way between the two cuts the finite segment.
+//! A detected foot wavers by a few percent of the box even where the person walks straight, so a change of the cross
+//! product's sign is no crossing. A track is *held* on a side once its foot has been there for `confirm_frames`
+//! frames; to be held on the other side, its foot must be seen that often beyond a dead band, which scales with the
+//! box. It crosses where it is held on the other side and the way between the two cuts the finite segment. The foot
+//! is that of the filtered box.
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use crate::geometry::{BBox, Point, Timestamp};
 use crate::pipeline::{LineConfig, Rearm};
 use crate::track::Track;
 
-/// Half the width of the dead band, as a fraction of the box's extent across the line.
-pub const DEAD_BAND: f64 = 0.0;
+/// Half the width of the dead band, as a fraction of the box's extent across the line: about the error of a detected
+/// foot (0.04 box heights with the detectors measured).
+pub const DEAD_BAND: f64 = 0.04;
 
 /// Which way a line was crossed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,8 +131,10 @@ impl LineState {
         crossings: &mut u64,
     ) -> Option<Crossing> {
         let foot = line.anchor.of(&track.bbox());
-        let side = side_of(line, foot, &track.bbox(), DEAD_BAND)?;
         let passage = self.passage(track, *crossings);
+        // The first side is nobody's crossing: no band keeps a track from being held where it appears.
+        let dead_band = if passage.held.is_some() { DEAD_BAND } else { 0.0 };
+        let side = side_of(line, foot, &track.bbox(), dead_band)?;
         let crossed = passage.observe(line, side, foot, now)?;
         if !track.is_confirmed {
             return None;

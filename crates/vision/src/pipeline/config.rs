@@ -9,6 +9,10 @@ use thiserror::Error;
 use crate::geometry::{BBox, Point};
 use crate::track::{ScoreThresholds, TrackerConfig};
 
+/// The score threshold for detections from edge devices, to be used as the model's own: they have passed the device's
+/// threshold already.
+pub const EDGE_SCORE_THRESHOLD: f64 = 0.25;
+
 /// How far a frame is taken; each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -323,6 +327,9 @@ impl PipelineConfig {
 
 /// Reads `value` strictly; errors name the key.
 pub(crate) fn parse<'v, T: Deserialize<'v>>(value: &'v serde_json::Value) -> Result<T, ConfigError> {
+    if !value.is_object() {
+        return Err(ConfigError::new(".", "is no JSON object; use {\"key\": value, …}"));
+    }
     serde_path_to_error::deserialize(value)
         .map_err(|e| ConfigError::new(e.path().to_string(), e.inner().to_string()))
 }

@@ -5,8 +5,8 @@ pub mod steps;
 mod validate;
 
 pub use config::{
-    Anchor, ConfigError, DensityConfig, EventKind, LineConfig, OutputConfig, OvercrowdingConfig,
-    PipelineConfig, PipelineType, Rearm, UnknownPipelineType, ZoneConfig,
+    Anchor, ConfigError, DensityConfig, EDGE_SCORE_THRESHOLD, EventKind, LineConfig, OutputConfig,
+    OvercrowdingConfig, PipelineConfig, PipelineType, Rearm, UnknownPipelineType, ZoneConfig,
 };
 pub use validate::{
     MAX_CAMERAS, MAX_CLASSES, MAX_GRID_SIDE, MAX_LINES, MAX_NAME, MAX_POLYGON_POINTS, MAX_SECONDS, MAX_ZONES,

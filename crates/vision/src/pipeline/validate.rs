@@ -116,8 +116,7 @@ impl ZoneConfig {
 impl TrackerConfig {
     fn validate(&self) -> Checked {
         let fractions = [
-            ("low_score", self.low_score),
-            ("new_track_margin", self.new_track_margin),
+            ("low_score_ratio", self.low_score_ratio),
             ("match_overlap", self.match_overlap),
             ("low_match_overlap", self.low_match_overlap),
             ("new_match_overlap", self.new_match_overlap),
@@ -126,6 +125,8 @@ impl TrackerConfig {
         for (key, value) in fractions {
             number(&format!("tracker.{key}"), value, 0.0, 1.0)?;
         }
+        number("tracker.new_track_ratio", self.new_track_ratio, 1.0, 10.0)?;
+        number("tracker.box_buffer_growth", self.box_buffer_growth, 0.0, 10.0)?;
         let noises = [
             ("position_noise", self.position_noise),
             ("size_noise", self.size_noise),

@@ -9,6 +9,9 @@ mod saved;
 pub use outcome::{EndedTrack, FrameOutcome, TrackView};
 pub use saved::{MAX_STATE_BYTES, StateError};
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -106,7 +109,8 @@ impl StreamState {
         self.tracker.last_id()
     }
 
-    /// Takes in one frame, as far as `stage` goes; `thresholds` come from [`PipelineConfig::thresholds`].
+    /// Takes in one frame, as far as `stage` goes; `thresholds` come from [`PipelineConfig::thresholds`]. Detections of
+    /// classes that the pipeline does not look for are left out.
     ///
     /// The configuration may differ from that of the frame before: a line, zone or grid that is new or was moved
     /// starts afresh, and visits of a zone that is gone end. Two frames may have the same time, and any time may lie
@@ -145,13 +149,14 @@ impl StreamState {
     }
 
     fn track(&mut self, config: &PipelineConfig, thresholds: ScoreThresholds, observation: &Observation) {
-        let Observation { timestamp, detections, kind } = *observation;
-        match kind {
+        let timestamp = observation.timestamp;
+        let detections = wanted(config, observation.detections);
+        match observation.kind {
             ObservationKind::Detected => {
-                self.tracker.observe(timestamp, detections, &config.tracker, thresholds, &mut self.ended);
+                self.tracker.observe(timestamp, &detections, &config.tracker, thresholds, &mut self.ended);
             }
             ObservationKind::Tracked => {
-                self.tracker.adopt(timestamp, detections, &config.tracker, &mut self.ended);
+                self.tracker.adopt(timestamp, &detections, &config.tracker, &mut self.ended);
             }
         }
     }
@@ -229,7 +234,15 @@ impl StreamState {
     }
 }
 
-fn counts(classes: &Option<Vec<std::sync::Arc<str>>>, track: &Track) -> bool {
+/// The detections of the classes that the pipeline looks for.
+fn wanted<'d>(config: &PipelineConfig, detections: &'d [Detection]) -> Cow<'d, [Detection]> {
+    if detections.iter().all(|d| config.wants_class(&d.class)) {
+        return Cow::Borrowed(detections);
+    }
+    Cow::Owned(detections.iter().filter(|d| config.wants_class(&d.class)).cloned().collect())
+}
+
+fn counts(classes: &Option<Vec<Arc<str>>>, track: &Track) -> bool {
     classes.as_ref().is_none_or(|classes| classes.contains(&track.class))
 }
 

@@ -8,10 +8,11 @@ use super::kalman::Noise;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrackerConfig {
-    /// Detections of a lower score are ignored; those between it and the score threshold only prolong tracks.
-    pub low_score: f64,
-    /// A detection starts a track where its score exceeds the score threshold by this much.
-    pub new_track_margin: f64,
+    /// Detections that score below this part of the score threshold are ignored; those between it and the threshold
+    /// only prolong tracks.
+    pub low_score_ratio: f64,
+    /// A detection starts a track where it scores this many times the score threshold (1 or more).
+    pub new_track_ratio: f64,
     /// Least overlap (IoU, times score where `fuse_score`) of the first stage of association.
     pub match_overlap: f64,
     /// Least overlap (IoU) of the second stage, with low-score detections.
@@ -21,13 +22,15 @@ pub struct TrackerConfig {
     /// Boxes are widened by this fraction of their size on each side before overlap is taken, so that what moves by
     /// its own width between two frames is found again (buffered IoU, Yang et al., WACV 2023).
     pub box_buffer: f64,
+    /// By how much that fraction grows with each second since the object was last seen.
+    pub box_buffer_growth: f64,
     /// Multiply overlap by the detection's score, so that a sure detection wins over a doubtful one.
     pub fuse_score: bool,
     /// Frames in which an object must be seen before it counts.
     pub confirm_frames: u32,
     /// How long a confirmed track waits for its object to be seen again.
     pub lost_seconds: f64,
-    /// How long a track that is not yet confirmed waits.
+    /// How long a track that is not yet confirmed waits; the next frame is looked at in any case.
     pub unconfirmed_seconds: f64,
     /// When an object is seen again, correct its velocity along the straight way from where it was last seen
     /// (observation-centric re-update, Cao et al., CVPR 2023).
@@ -47,22 +50,23 @@ pub struct TrackerConfig {
 impl Default for TrackerConfig {
     fn default() -> Self {
         Self {
-            low_score: 0.1,
-            new_track_margin: 0.1,
+            low_score_ratio: 0.35,
+            new_track_ratio: 1.25,
             match_overlap: 0.2,
-            low_match_overlap: 0.5,
-            new_match_overlap: 0.3,
-            box_buffer: 0.0,
+            low_match_overlap: 0.25,
+            new_match_overlap: 0.25,
+            box_buffer: 0.3,
+            box_buffer_growth: 0.5,
             fuse_score: true,
             confirm_frames: 3,
-            lost_seconds: 2.0,
-            unconfirmed_seconds: 0.2,
+            lost_seconds: 3.0,
+            unconfirmed_seconds: 0.25,
             observation_centric: true,
-            position_noise: 0.05,
-            size_noise: 0.1,
+            position_noise: 0.1,
+            size_noise: 0.08,
             acceleration_noise: 0.5,
             growth_noise: 0.1,
-            initial_speed: 1.0,
+            initial_speed: 2.0,
         }
     }
 }
@@ -83,8 +87,9 @@ impl TrackerConfig {
     pub fn thresholds(&self, score_threshold: f64) -> ScoreThresholds {
         ScoreThresholds {
             high: score_threshold,
-            low: self.low_score.min(score_threshold),
-            new_track: (score_threshold + self.new_track_margin).min(1.0),
+            low: score_threshold * self.low_score_ratio,
+            // A high threshold still leaves scores with which a track can start.
+            new_track: (score_threshold * self.new_track_ratio).min((1.0 + score_threshold) / 2.0),
         }
     }
 

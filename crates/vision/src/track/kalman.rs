@@ -115,10 +115,10 @@ impl BoxFilter {
         next
     }
 
-    /// Takes in a sighting at the filter's present moment; `doubt` ≥ 1 multiplies the expected error.
-    pub fn update(&mut self, seen: &BBox, noise: &Noise, doubt: f64) {
+    /// Takes in a sighting at the filter's present moment.
+    pub fn update(&mut self, seen: &BBox, noise: &Noise) {
         let center = seen.center();
-        let (w, h) = (self.w.at * doubt, self.h.at * doubt);
+        let (w, h) = (self.w.at, self.h.at);
         self.x.update(center.x, noise.position * w);
         self.y.update(center.y, noise.position * h);
         self.w.update(seen.w, noise.size * w);
@@ -134,5 +134,63 @@ impl BoxFilter {
     /// Velocity of the centre, in picture widths (x) and heights (y) per second.
     pub fn velocity(&self) -> Point {
         Point { x: self.x.velocity, y: self.y.velocity }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOISE: Noise =
+        Noise { position: 0.1, size: 0.08, acceleration: 0.5, growth: 0.1, initial_speed: 2.0 };
+
+    fn walker(x: f64) -> BBox {
+        BBox { x, y: 0.4, w: 0.05, h: 0.2 }
+    }
+
+    /// A filter that has seen somebody walk to the right at 0.1 picture widths a second.
+    fn settled(frames: u32) -> BoxFilter {
+        let mut filter = BoxFilter::new(&walker(0.1), &NOISE);
+        for frame in 1..=frames {
+            filter = filter.predicted(0.1, &NOISE);
+            filter.update(&walker(0.1 + 0.01 * f64::from(frame)), &NOISE);
+        }
+        filter
+    }
+
+    fn numbers(filter: &BoxFilter) -> [f64; 14] {
+        let (x, y, w, h) = (filter.x, filter.y, filter.w, filter.h);
+        let [x, y] = [x, y].map(|m| [m.at, m.velocity, m.var_at, m.covar, m.var_velocity]);
+        [x[0], x[1], x[2], x[3], x[4], y[0], y[1], y[2], y[3], y[4], w.at, w.var, h.at, h.var]
+    }
+
+    proptest! {
+        #[test]
+        fn predicting_in_two_steps_is_predicting_once(frames in 0u32..20, one in 0.0..2.0f64, two in 0.0..2.0f64) {
+            let filter = settled(frames);
+            let (stepwise, at_once) =
+                (filter.predicted(one, &NOISE).predicted(two, &NOISE), filter.predicted(one + two, &NOISE));
+            for (a, b) in numbers(&stepwise).into_iter().zip(numbers(&at_once)) {
+                prop_assert!((a - b).abs() <= 1e-9 * (1.0 + a.abs()), "{a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn doubt_grows_while_nothing_is_seen_and_shrinks_with_a_sighting() {
+        let filter = settled(30);
+        let later = filter.predicted(1.0, &NOISE);
+        assert!(later.x.var_at > filter.x.var_at && later.w.var > filter.w.var);
+        let mut seen = later;
+        seen.update(&walker(0.5), &NOISE);
+        assert!(seen.x.var_at < later.x.var_at && seen.w.var < later.w.var);
+    }
+
+    #[test]
+    fn velocity_settles() {
+        let velocity = settled(60).velocity();
+        assert!((velocity.x - 0.1).abs() < 0.002 && velocity.y.abs() < 0.002, "{velocity:?}");
     }
 }

@@ -54,7 +54,6 @@ struct Frame<'a> {
 struct Stage {
     least_overlap: f64,
     fuse_score: bool,
-    buffer: f64,
 }
 
 impl Tracker {
@@ -96,7 +95,8 @@ impl Tracker {
         self.shed(ended);
     }
 
-    /// Takes in detections that an edge device has tracked; those without `track_id` are ignored.
+    /// Takes in detections that an edge device has tracked; those without `track_id` are ignored. Their identities are
+    /// used as they are: a stream should be tracked either here or there, or identities may coincide.
     pub fn adopt(
         &mut self,
         timestamp: Timestamp,
@@ -118,11 +118,12 @@ impl Tracker {
 
     /// Predicts every track to the frame's time and ends those that have waited too long.
     fn advance(&mut self, frame: &Frame, ended: &mut Vec<Track>) {
+        let config = frame.config;
         let is_over = |track: &mut Track| {
-            let config = frame.config;
-            let patience = if track.is_confirmed { config.lost_seconds } else { config.unconfirmed_seconds };
-            // A microsecond's grace: cameras round their time stamps.
-            frame.timestamp.seconds_since(track.last_seen) > patience + 1e-6
+            let unseen = frame.timestamp.seconds_since(track.last_seen);
+            // However slow the camera, a new track is looked for in the next frame.
+            let is_dropped = !track.is_confirmed && !track.is_seen() && unseen > config.unconfirmed_seconds;
+            is_dropped || unseen > config.lost_seconds
         };
         ended.extend(self.tracks.extract_if(.., is_over));
         for track in &mut self.tracks {
@@ -134,11 +135,7 @@ impl Tracker {
 
     fn associate(&mut self, frame: &Frame, work: &mut Workspace) {
         let config = frame.config;
-        let first = Stage {
-            least_overlap: config.match_overlap,
-            fuse_score: config.fuse_score,
-            buffer: config.box_buffer,
-        };
+        let first = Stage { least_overlap: config.match_overlap, fuse_score: config.fuse_score };
         work.rows.clear();
         work.rows.extend((0..self.tracks.len()).filter(|&t| self.tracks[t].is_confirmed));
         let mut columns = std::mem::take(&mut work.high);
@@ -147,8 +144,7 @@ impl Tracker {
         let mut low = std::mem::take(&mut work.low);
         // A track lost for longer is not brought back by a doubtful detection.
         work.rows.retain(|&t| self.tracks[t].occluded_frames == 1);
-        let second =
-            Stage { least_overlap: config.low_match_overlap, fuse_score: false, buffer: config.box_buffer };
+        let second = Stage { least_overlap: config.low_match_overlap, fuse_score: false };
         self.run_stage(frame, work, &mut low, second);
         work.low = low;
 
@@ -164,12 +160,14 @@ impl Tracker {
         work.candidates.clear();
         for (row, &t) in work.rows.iter().enumerate() {
             let track = &self.tracks[t];
+            let buffer = frame.buffer(track);
+            let expected = widened(&track.predicted, buffer);
             for (column, &d) in columns.iter().enumerate() {
                 let detection = &frame.detections[d];
                 if track.is_given || track.class != detection.class {
                     continue;
                 }
-                let overlap = stage.overlap(&track.predicted, detection);
+                let overlap = stage.overlap(&expected, detection, buffer);
                 if overlap > stage.least_overlap {
                     work.candidates.push(Candidate { row, column, weight: overlap - stage.least_overlap });
                 }
@@ -217,7 +215,7 @@ impl Tracker {
         for step in 1..=steps {
             track.filter = track.filter.predicted(dt / f64::from(steps), &frame.noise);
             let seen = between(&track.detected, &detection.bbox, f64::from(step) / f64::from(steps));
-            track.filter.update(&seen, &frame.noise, 1.0);
+            track.filter.update(&seen, &frame.noise);
         }
         track.detected = detection.bbox;
         track.confidence = detection.confidence;
@@ -259,12 +257,17 @@ impl Workspace {
     }
 }
 
+impl Frame<'_> {
+    /// By which part of their size boxes are widened to find this track again.
+    fn buffer(&self, track: &Track) -> f64 {
+        let unseen = self.timestamp.seconds_since(track.last_seen);
+        self.config.box_buffer + self.config.box_buffer_growth * unseen
+    }
+}
+
 impl Stage {
-    fn overlap(&self, track: &BBox, detection: &Detection) -> f64 {
-        let iou = match self.buffer > 0.0 {
-            true => widened(track, self.buffer).iou(&widened(&detection.bbox, self.buffer)),
-            false => track.iou(&detection.bbox),
-        };
+    fn overlap(&self, expected: &BBox, detection: &Detection, buffer: f64) -> f64 {
+        let iou = expected.iou(&widened(&detection.bbox, buffer));
         if self.fuse_score { iou * detection.confidence } else { iou }
     }
 }

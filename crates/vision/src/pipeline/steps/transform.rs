@@ -17,7 +17,7 @@ use crate::pipeline::validate;
 pub struct TransformConfig {
     /// New names of classes, by old name; a class that is not listed keeps its own.
     pub rename_classes: BTreeMap<String, Arc<str>>,
-    /// Factor by which a box grows about its centre.
+    /// Factor by which a box grows about its centre, 0.1..=2.
     pub scale_boxes: Option<f64>,
     /// Cut boxes at the picture's edges.
     pub clip: bool,
@@ -32,7 +32,7 @@ impl TransformConfig {
             validate::name(&format!("rename_classes.{from}"), to)?;
         }
         if let Some(factor) = transform.scale_boxes {
-            validate::number("scale_boxes", factor, 0.1, 10.0)?;
+            validate::number("scale_boxes", factor, 0.1, 2.0)?;
         }
         Ok(transform)
     }

@@ -46,6 +46,7 @@ impl Sequence {
 pub struct Row {
     /// From 1.
     pub frame: usize,
+    /// −1 where nobody has tracked.
     pub id: i64,
     pub bbox: BBox,
     /// Score of a detection; of a ground-truth row, whether it counts.
@@ -77,7 +78,7 @@ pub fn detections(rows: &[Row], sequence: &Sequence) -> Vec<Vec<Detection>> {
             class: Arc::clone(&person),
             confidence: row.score.clamp(0.0, 1.0),
             bbox: row.bbox,
-            track_id: None,
+            track_id: (row.id > 0).then_some(row.id),
         });
     }
     frames
