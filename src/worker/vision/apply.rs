@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use camcount_vision::detection::Detection;
-use camcount_vision::pipeline::PipelineType;
+use camcount_vision::pipeline::{EDGE_SCORE_THRESHOLD, PipelineType};
 use camcount_vision::pipeline::steps::{self, FrameData};
 use camcount_vision::stream::{Observation, ObservationKind, StreamState};
 use camcount_vision::track::ScoreThresholds;
@@ -19,9 +19,6 @@ use super::pipelines::Pipeline;
 use crate::database;
 use crate::error::{Error, Result};
 use crate::realtime;
-
-/// Score threshold for detections of edge devices, which have sorted out the doubtful ones themselves.
-const EDGE_THRESHOLD: f64 = 0.4;
 
 /// What the models found in an item's picture, by model name. Empty for items without a picture.
 pub type Found = Vec<(String, f64, Result<Seen>)>;
@@ -94,7 +91,7 @@ fn process(
                     detections: &frame.detections,
                     kind,
                     elapsed: Duration::ZERO,
-                    thresholds: pipeline.config.thresholds(EDGE_THRESHOLD),
+                    thresholds: pipeline.config.thresholds(EDGE_SCORE_THRESHOLD),
                 };
                 if let Err(failure) = step(pipeline, state, item, &frame, output) {
                     return Ok(failure);
