@@ -1,1 +1,0 @@
-//! Pictures for people: annotated frames and heat maps.
