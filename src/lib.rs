@@ -42,7 +42,8 @@ extension_sql_file!(
     ]
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["pipeline_checks"]);
-extension_sql_file!("../sql/dump.sql", name = "dump", finalize);
+extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["views"]);
+extension_sql_file!("../sql/start.sql", name = "start", finalize);
 
 /// Called by the server when it loads the library.
 #[pg_guard]

@@ -27,7 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut detector = Detector::open(&runtime, &fs::read(model)?, &config, &options)?;
     let pictures = read_pictures(Path::new(frames))?;
 
-    let ready = pictures.iter().take(READY).map(|picture| prepare(&detector, picture)).collect::<Result<Vec<_>, _>>()?;
+    let ready = pictures
+        .iter()
+        .take(READY)
+        .map(|picture| prepare(&detector, picture))
+        .collect::<Result<Vec<_>, _>>()?;
     detector.infer(&ready[..1])?;
     let start = Instant::now();
     for place in 0..pictures.len() {
@@ -42,7 +46,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         detector.infer(&[input])?;
     }
     let sequential = pictures.len() as f64 / start.elapsed().as_secs_f64();
-    println!("{{\"frames\": {}, \"model_alone\": {alone:.2}, \"decode_and_model\": {sequential:.2}}}", pictures.len());
+    println!(
+        "{{\"frames\": {}, \"model_alone\": {alone:.2}, \"decode_and_model\": {sequential:.2}}}",
+        pictures.len()
+    );
     Ok(())
 }
 
@@ -51,7 +58,8 @@ fn prepare(detector: &Detector, picture: &[u8]) -> Result<Input, Box<dyn Error>>
 }
 
 fn read_pictures(folder: &Path) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
     paths.sort();
     Ok(paths.iter().map(fs::read).collect::<Result<_, _>>()?)
 }
