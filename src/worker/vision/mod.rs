@@ -63,7 +63,13 @@ enum Round {
 impl Vision {
     fn new(maintenance: i32) -> Self {
         let status = Status::register("vision");
-        Self { maintenance, status, models: Models::default(), pipelines: Pipelines::default(), figures: Pending::default() }
+        Self {
+            maintenance,
+            status,
+            models: Models::default(),
+            pipelines: Pipelines::default(),
+            figures: Pending::default(),
+        }
     }
 
     fn run(&mut self) {
@@ -102,8 +108,7 @@ impl Vision {
             self.status.set_state("idle", None);
             return Ok(Round::Idle);
         }
-        let work: Vec<Work> =
-            claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
+        let work: Vec<Work> = claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
         self.process(work)
     }
 
@@ -152,10 +157,12 @@ impl Vision {
             let threshold = detector.model().score_threshold;
             detector.set_min_score(lowest_score(work, &model, threshold));
             let places = pictures_for(work, &model);
-            let pictures: Vec<&[u8]> = places.iter().filter_map(|place| work[place.0].picture(place.1)).collect();
-            let seen = infer::run(detector, &pictures, settings::batch_size(), settings::image_limits(), || {
-                !process::stopping() && lease.keep()
-            })?;
+            let pictures: Vec<&[u8]> =
+                places.iter().filter_map(|place| work[place.0].picture(place.1)).collect();
+            let seen =
+                infer::run(detector, &pictures, settings::batch_size(), settings::image_limits(), || {
+                    !process::stopping() && lease.keep()
+                })?;
             for ((claim, item), seen) in places.into_iter().zip(seen) {
                 let Some(seen) = seen else { return Ok(false) };
                 work[claim].found[item].push((model.clone(), threshold, seen));
@@ -238,14 +245,17 @@ fn model_names(work: &[Work]) -> Vec<&str> {
 
 /// Places (claim, item) of the pictures that a model is to look at.
 fn pictures_for(work: &[Work], model: &str) -> Vec<(usize, usize)> {
-    let items = |(index, work): (usize, &Work)| (0..work.claim.items.len()).map(|item| (index, item)).collect::<Vec<_>>();
+    let items = |(index, work): (usize, &Work)| {
+        (0..work.claim.items.len()).map(|item| (index, item)).collect::<Vec<_>>()
+    };
     let places = work.iter().enumerate().flat_map(items);
     places.filter(|(claim, item)| work[*claim].needs_model(*item, model)).collect()
 }
 
 /// The lowest score that any pipeline can use of a model's detections.
 fn lowest_score(work: &[Work], model: &str, threshold: f64) -> f64 {
-    let pipelines = work.iter().flat_map(|work| &work.pipelines).filter(|pipeline| pipeline.config.model == model);
+    let pipelines =
+        work.iter().flat_map(|work| &work.pipelines).filter(|pipeline| pipeline.config.model == model);
     pipelines.map(|pipeline| pipeline.config.thresholds(threshold).low).fold(threshold, f64::min)
 }
 

@@ -224,7 +224,8 @@ impl<'a> Output<'a> {
     fn cell(&mut self, pipeline: &Pipeline, time: Timestamp, cell: &DensityCell) {
         if let Some(grid) = &pipeline.config.density {
             let minute = time.0.div_euclid(MINUTE) * MINUTE;
-            let key = (pipeline.pipeline_id.clone(), minute, [grid.columns, grid.rows, cell.column, cell.row]);
+            let key =
+                (pipeline.pipeline_id.clone(), minute, [grid.columns, grid.rows, cell.column, cell.row]);
             *self.density.entry(key).or_default() += cell.person_seconds;
         }
     }
