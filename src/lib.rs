@@ -60,8 +60,10 @@ pub extern "C-unwind" fn _PG_init() {
 pub mod pg_test {
     //! Required by `cargo pgrx test`.
 
+    /// Nothing to prepare.
     pub fn setup(_options: Vec<&str>) {}
 
+    /// Settings of the server that the tests run in.
     #[must_use]
     pub fn postgresql_conf_options() -> Vec<&'static str> {
         vec!["shared_preload_libraries = 'camcount'"]
