@@ -48,6 +48,8 @@ struct Vision {
     models: Models,
     pipelines: Pipelines,
     figures: Pending,
+    /// When an item that was put up for another attempt may be due.
+    retry_at: Option<Instant>,
 }
 
 /// How a round ended.
@@ -69,6 +71,7 @@ impl Vision {
             models: Models::default(),
             pipelines: Pipelines::default(),
             figures: Pending::default(),
+            retry_at: None,
         }
     }
 
@@ -77,7 +80,7 @@ impl Vision {
             process::reload_if_asked();
             match self.round() {
                 Ok(Round::Worked) => {}
-                Ok(Round::Idle) => process::sleep(settings::poll_interval()),
+                Ok(Round::Idle) => process::sleep(self.longest_sleep()),
                 Ok(Round::Over) => return,
                 Err(error) => {
                     self.status.note_error(&error);
@@ -89,18 +92,31 @@ impl Vision {
         self.release(Duration::ZERO);
     }
 
+    fn longest_sleep(&mut self) -> Duration {
+        let retry = self.retry_at.take().map(|at| at.saturating_duration_since(Instant::now()));
+        retry.unwrap_or(Duration::MAX).min(settings::poll_interval())
+    }
+
+    fn expect_retry(&mut self) {
+        self.retry_at =
+            Some(Instant::now() + Duration::from_millis(settings::retry_backoff_ms().unsigned_abs().into()));
+    }
+
     fn round(&mut self) -> Result<Round> {
         let worker_id = self.status.worker_id;
         let pipelines = &mut self.pipelines;
-        let claims = process::transaction(|| {
+        let claimed = process::transaction(|| {
             if !process::extension_exists() {
                 return Ok(None);
             }
-            claim::reclaim()?;
+            let reclaimed = claim::reclaim()?;
             pipelines.refresh()?;
-            claim::claim(worker_id).map(Some)
+            Ok(Some((reclaimed, claim::claim(worker_id)?)))
         })?;
-        let Some(claims) = claims else { return Ok(Round::Over) };
+        let Some((reclaimed, claims)) = claimed else { return Ok(Round::Over) };
+        if reclaimed > 0 {
+            self.expect_retry();
+        }
         if self.figures.is_due() || claims.is_empty() {
             self.roll_up(!claims.is_empty())?;
         }
@@ -191,6 +207,7 @@ impl Vision {
 
     fn fail(&mut self, claim: &Claim, error: &Error) -> Result<()> {
         self.status.note_error(error);
+        self.expect_retry();
         process::transaction(|| claim::fail_attempt(self.status.worker_id, claim, error))
     }
 
