@@ -23,5 +23,5 @@ mod runtime;
 pub use config::{ColorOrder, HeadKind, Layout, ModelConfig, Resize, ResolvedInput, ResolvedModel};
 pub use detector::Detector;
 pub use error::ModelError;
-pub use preprocess::{Input, Letterbox, Preprocessor};
+pub use preprocess::{Input, Letterbox, PrepareError, Prepared, Preprocessor, prepare_together};
 pub use runtime::{ExecutionProvider, ProviderChoice, Runtime, RuntimeError, SessionOptions};
