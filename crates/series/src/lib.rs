@@ -1,1 +1,5 @@
 //! Mergeable statistics.
+
+mod summary;
+
+pub use summary::Summary;
