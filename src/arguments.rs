@@ -39,7 +39,11 @@ pub fn moment(value: Option<TimestampWithTimeZone>, parameter: &'static str) -> 
 /// A number from 0 up.
 pub fn not_negative(value: Option<i64>, parameter: &'static str) -> Result<i64> {
     let value = required(value, parameter)?;
-    if value < 0 { Err(Error::invalid(parameter, format!("must be 0 or more, got {value}"))) } else { Ok(value) }
+    if value < 0 {
+        Err(Error::invalid(parameter, format!("must be 0 or more, got {value}")))
+    } else {
+        Ok(value)
+    }
 }
 
 /// From Postgres's clock to the crates'.

@@ -46,7 +46,10 @@ pub fn run(sql: &'static str, arguments: &[DatumWithOid<'_>]) -> Result<usize> {
 }
 
 /// Runs one statement and returns the first column of its first row, `None` where there is no row or it is NULL.
-pub fn value<T: FromDatum + IntoDatum>(sql: &'static str, arguments: &[DatumWithOid<'_>]) -> Result<Option<T>> {
+pub fn value<T: FromDatum + IntoDatum>(
+    sql: &'static str,
+    arguments: &[DatumWithOid<'_>],
+) -> Result<Option<T>> {
     Spi::connect_mut(|client| {
         let table = execute(client, sql, arguments)?;
         if table.is_empty() { Ok(None) } else { Ok(table.first().get::<T>(1)?) }

@@ -5,8 +5,8 @@ use camcount_vision::model::ModelError;
 use camcount_vision::payload::PayloadError;
 use camcount_vision::pipeline::ConfigError;
 use camcount_vision::stream::StateError;
-use pgrx::prelude::*;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
 
 /// The result of everything in the extension that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,7 +32,9 @@ pub enum Error {
     State(#[from] StateError),
     #[error("{kind} {name:?} does not exist")]
     Missing { kind: &'static str, name: String },
-    #[error("counter {counter:?} of camera {camera:?} is {value}, which does not fit the INTEGER it is returned as")]
+    #[error(
+        "counter {counter:?} of camera {camera:?} is {value}, which does not fit the INTEGER it is returned as"
+    )]
     CounterRange { camera: String, counter: String, value: i64 },
     #[error("{0}")]
     Runtime(String),
@@ -56,7 +58,9 @@ impl Error {
         use PgSqlErrorCode::*;
         match self {
             Self::Null { .. } => ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::Length { .. } | Self::Invalid { .. } | Self::Payload { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Length { .. } | Self::Invalid { .. } | Self::Payload { .. } => {
+                ERRCODE_INVALID_PARAMETER_VALUE
+            }
             Self::Image { source: DecodeError::TooLarge { .. }, .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Image { .. } => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::Model { source, .. } => model_code(source),
@@ -78,7 +82,9 @@ impl Error {
                 Some("Send a smaller picture, or raise camcount.max_image_pixels.")
             }
             Self::Image { .. } => Some("Frames are JPEG or PNG files, byte for byte."),
-            Self::Runtime(_) => Some("Set camcount.onnxruntime_library to the absolute path of libonnxruntime.so."),
+            Self::Runtime(_) => {
+                Some("Set camcount.onnxruntime_library to the absolute path of libonnxruntime.so.")
+            }
             Self::NoWorkerSlot => Some("Raise max_worker_processes and restart the server."),
             Self::CounterRange { .. } => Some("Read realtime_counters.current_count, which is a bigint."),
             _ => None,

@@ -59,6 +59,7 @@ pub fn publish(event: Event<'_>) -> Result<String> {
         event.source_system.into(),
         event.user_id.into(),
     ];
-    database::value::<i64>(PUBLISH, &arguments)?.ok_or_else(|| Error::Runtime("the event was not stored".into()))?;
+    database::value::<i64>(PUBLISH, &arguments)?
+        .ok_or_else(|| Error::Runtime("the event was not stored".into()))?;
     Ok(event_id)
 }

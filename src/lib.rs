@@ -42,7 +42,8 @@ extension_sql_file!(
     ]
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["pipeline_checks"]);
-extension_sql_file!("../sql/dump.sql", name = "dump", finalize);
+extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["views"]);
+extension_sql_file!("../sql/start.sql", name = "start", finalize);
 
 /// Called by the server when it loads the library.
 #[pg_guard]
@@ -59,8 +60,10 @@ pub extern "C-unwind" fn _PG_init() {
 pub mod pg_test {
     //! Required by `cargo pgrx test`.
 
+    /// Nothing to prepare.
     pub fn setup(_options: Vec<&str>) {}
 
+    /// Settings of the server that the tests run in.
     #[must_use]
     pub fn postgresql_conf_options() -> Vec<&'static str> {
         vec!["shared_preload_libraries = 'camcount'"]

@@ -64,14 +64,21 @@ fn check_model(model_name: &str, onnx: &[u8], config: &JsonB) -> Result<JsonB> {
     let config = ModelConfig::from_json(&config.0).map_err(named)?;
     let runtime = load_runtime()?;
     let options = SessionOptions { intra_op_threads: 1, ..SessionOptions::default() };
-    let detector = process::without_signals(|| Detector::open(&runtime, onnx, &config, &options)).map_err(named)?;
-    let resolved = serde_json::to_value(detector.model()).map_err(|error| Error::Runtime(error.to_string()))?;
+    let detector =
+        process::without_signals(|| Detector::open(&runtime, onnx, &config, &options)).map_err(named)?;
+    let resolved =
+        serde_json::to_value(detector.model()).map_err(|error| Error::Runtime(error.to_string()))?;
     Ok(JsonB(resolved))
 }
 
 /// Loads ONNX Runtime into this process, once. Its threads inherit a mask that blocks every signal.
 pub fn load_runtime() -> Result<Runtime> {
     let path = settings::onnxruntime_library();
+    // SAFETY: before the library is loaded, this process has one thread.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+    }
     process::without_signals(|| Runtime::load(&path)).map_err(|error| Error::Runtime(error.to_string()))
 }
 
@@ -88,7 +95,8 @@ fn unregister_model(
           AND model_version = (SELECT max(model_version) FROM camcount.models WHERE model_name = $1)
           AND NOT EXISTS (SELECT FROM camcount.models WHERE model_name = $1 AND is_current)";
     let model_name = name(p_model_name, "p_model_name")?;
-    let removed = database::run(REMOVE, &[model_name.into(), p_model_version.into()]).map_err(ErrorReport::from)?;
+    let removed =
+        database::run(REMOVE, &[model_name.into(), p_model_version.into()]).map_err(ErrorReport::from)?;
     if removed == 0 {
         return Err(Error::Missing { kind: "model", name: model_name.to_owned() }.into());
     }

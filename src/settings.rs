@@ -4,8 +4,8 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pgrx::guc::{PostgresGucEnum, GucContext, GucFlags, GucRegistry, GucSetting};
 use camcount_vision::model::ExecutionProvider;
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::pg_sys;
 
 static VISION_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);

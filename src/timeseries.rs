@@ -31,7 +31,9 @@ fn record_metric(
     let value = finite(required(p_metric_value, "p_metric_value")?)?;
     let unit_length = p_metric_unit.map_or(0, |unit| unit.chars().count());
     if unit_length > UNIT_LENGTH {
-        return Err(Error::Length { parameter: "p_metric_unit", max: UNIT_LENGTH, length: unit_length }.into());
+        return Err(
+            Error::Length { parameter: "p_metric_unit", max: UNIT_LENGTH, length: unit_length }.into()
+        );
     }
     if p_confidence_score.is_some_and(|score| !(0.0..=1.0).contains(&score)) {
         return Err(Error::invalid("p_confidence_score", "must be from 0 to 1").into());

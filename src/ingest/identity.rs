@@ -61,7 +61,13 @@ impl<'a> Identity<'a> {
     }
 }
 
-fn ingestion_id(camera_id: &str, stream_id: &str, time: Timestamp, frame_number: i64, data_type: &str) -> String {
+fn ingestion_id(
+    camera_id: &str,
+    stream_id: &str,
+    time: Timestamp,
+    frame_number: i64,
+    data_type: &str,
+) -> String {
     let mut hash = Sha256::new();
     for part in [camera_id, stream_id, data_type] {
         hash.update((part.len() as u64).to_le_bytes());

@@ -85,13 +85,18 @@ fn store_base64_frame(identity: Identity<'_>, mut payload: Value) -> Result<Stri
         Some(Value::String(text)) => text,
         _ => return Err(Error::invalid("p_data_payload", r#"must be an object with an "image" in base64"#)),
     };
-    let image = BASE64
-        .decode(text.as_bytes())
-        .map_err(|error| Error::invalid("p_data_payload", format!(r#"has an "image" that is no base64: {error}"#)))?;
+    let image = BASE64.decode(text.as_bytes()).map_err(|error| {
+        Error::invalid("p_data_payload", format!(r#"has an "image" that is no base64: {error}"#))
+    })?;
     store_frame(identity, &image, "p_data_payload", payload)
 }
 
-fn store_frame(identity: Identity<'_>, image: &[u8], parameter: &'static str, metadata: Value) -> Result<String> {
+fn store_frame(
+    identity: Identity<'_>,
+    image: &[u8],
+    parameter: &'static str,
+    metadata: Value,
+) -> Result<String> {
     let info = decode::probe(image, &settings::image_limits())
         .map_err(|source| Error::Image { parameter, source })?;
     store(&Arrival { identity, payload: metadata, picture: Some((info, image)) })

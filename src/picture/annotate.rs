@@ -162,11 +162,17 @@ fn crossings_until(pipeline_id: &str, frame: &KeptFrame) -> Result<HashMap<(Stri
 }
 
 fn place<'a>(pipeline_id: &'a str, frame: &'a KeptFrame) -> [pgrx::datum::DatumWithOid<'a>; 4] {
-    [frame.camera_id.as_str().into(), frame.stream_id.as_str().into(), pipeline_id.into(), frame.taken_at.into()]
+    [
+        frame.camera_id.as_str().into(),
+        frame.stream_id.as_str().into(),
+        pipeline_id.into(),
+        frame.taken_at.into(),
+    ]
 }
 
 fn lines(config: &PipelineConfig, counts: &HashMap<(String, String), i64>) -> Vec<DrawnLine> {
-    let count = |line: &str, direction: &str| *counts.get(&(line.to_owned(), direction.to_owned())).unwrap_or(&0);
+    let count =
+        |line: &str, direction: &str| *counts.get(&(line.to_owned(), direction.to_owned())).unwrap_or(&0);
     let drawn = config.lines.iter().map(|line| DrawnLine {
         count_in: count(&line.name, "in"),
         count_out: count(&line.name, "out"),

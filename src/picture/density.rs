@@ -30,8 +30,8 @@ fn density_image(
     let grid = read_grid(camera_id, p_from, p_to, p_pipeline_id)?;
     let background = latest_picture(camera_id, p_to)?;
     let size = background.as_ref().map_or(SIZE, |picture| (picture.width, picture.height));
-    let picture =
-        heatmap(&grid, background.as_ref(), size).map_err(|error| Error::invalid("p_camera_id", error.to_string()))?;
+    let picture = heatmap(&grid, background.as_ref(), size)
+        .map_err(|error| Error::invalid("p_camera_id", error.to_string()))?;
     Ok(encode_png(&picture).map_err(|error| Error::Runtime(error.to_string()))?)
 }
 
@@ -52,8 +52,10 @@ fn read_grid(
             if (grid.columns, grid.rows) != (columns, rows) {
                 grid = DensityGrid { columns, rows, values: vec![0.0; columns as usize * rows as usize] };
             }
-            if let (Some(x), Some(y), Some(seconds)) = (row.get::<i32>(3)?, row.get::<i32>(4)?, row.get::<f64>(5)?)
-                && let Some(value) = grid.values.get_mut((y.unsigned_abs() * columns + x.unsigned_abs()) as usize)
+            if let (Some(x), Some(y), Some(seconds)) =
+                (row.get::<i32>(3)?, row.get::<i32>(4)?, row.get::<f64>(5)?)
+                && let Some(value) =
+                    grid.values.get_mut((y.unsigned_abs() * columns + x.unsigned_abs()) as usize)
             {
                 *value = seconds;
             }

@@ -10,5 +10,6 @@ use crate::settings;
 
 /// Decodes a kept frame.
 fn decode(image: &[u8]) -> Result<Picture> {
-    decode::decode(image, &settings::image_limits()).map_err(|source| Error::Image { parameter: "image", source })
+    decode::decode(image, &settings::image_limits())
+        .map_err(|source| Error::Image { parameter: "image", source })
 }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pgrx::bgworkers::{BackgroundWorkerBuilder, DynamicBackgroundWorker};
-use pgrx::prelude::*;
 use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 use super::{process, registry};
 use crate::error::{Error, Result};
@@ -57,7 +57,8 @@ impl Launcher {
         self.seen.retain(|database| databases.contains(database));
         self.crashed.retain(|database, _| databases.contains(database));
         for database in registry::bury_dead() {
-            let pause = self.crashed.get(&database).map_or(RESTART_PAUSE, |(_, pause)| LONGEST_PAUSE.min(*pause * 2));
+            let pause =
+                self.crashed.get(&database).map_or(RESTART_PAUSE, |(_, pause)| LONGEST_PAUSE.min(*pause * 2));
             self.crashed.insert(database, (Instant::now() + pause, pause));
         }
         let mut due: HashSet<_> = registry::take_requests().into_iter().collect();
@@ -113,8 +114,14 @@ fn connectable_databases() -> Result<HashSet<pg_sys::Oid>> {
     // SAFETY: a catalog scan inside a transaction; each tuple is read before the scan moves on.
     unsafe {
         let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
-        let scan =
-            pg_sys::systable_beginscan(relation, pg_sys::InvalidOid, false, std::ptr::null_mut(), 0, std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            pg_sys::InvalidOid,
+            false,
+            std::ptr::null_mut(),
+            0,
+            std::ptr::null_mut(),
+        );
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {

@@ -66,12 +66,15 @@ impl Child {
     }
 
     fn has_ended(&self) -> bool {
-        self.handle.as_ref().is_some_and(|handle| matches!(handle.pid(), Err(BackgroundWorkerStatus::Stopped)))
+        self.handle
+            .as_ref()
+            .is_some_and(|handle| matches!(handle.pid(), Err(BackgroundWorkerStatus::Stopped)))
     }
 
     fn note_end(&mut self) {
         let now = Instant::now();
-        self.pause = if self.started.elapsed() > STEADY { RESTART_PAUSE } else { LONGEST_PAUSE.min(self.pause * 2) };
+        self.pause =
+            if self.started.elapsed() > STEADY { RESTART_PAUSE } else { LONGEST_PAUSE.min(self.pause * 2) };
         self.handle = None;
         self.due = now + self.pause;
     }
@@ -90,6 +93,7 @@ impl Maintenance {
                 Ok(false) => break,
                 Err(error) => status.note_error(&error),
             }
+            status.set_state("running", None);
             if let Err(error) = self.keep_vision_workers() {
                 status.note_error(&error);
             }
@@ -122,8 +126,12 @@ impl Maintenance {
     }
 
     fn stop_vision_workers(&mut self) {
-        let ending: Vec<_> =
-            self.vision.drain(..).filter_map(|child| child.handle).map(DynamicBackgroundWorker::terminate).collect();
+        let ending: Vec<_> = self
+            .vision
+            .drain(..)
+            .filter_map(|child| child.handle)
+            .map(DynamicBackgroundWorker::terminate)
+            .collect();
         for worker in ending {
             let _ = worker.wait_for_shutdown();
         }

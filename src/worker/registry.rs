@@ -137,7 +137,8 @@ pub fn take_requests() -> Vec<pg_sys::Oid> {
     let mut registry = REGISTRY.exclusive();
     let barred = registry.barred_now();
     let mut taken = Vec::new();
-    for request in registry.requests.iter_mut().filter(|request| **request != 0 && Some(**request) != barred) {
+    for request in registry.requests.iter_mut().filter(|request| **request != 0 && Some(**request) != barred)
+    {
         taken.push(pg_sys::Oid::from(std::mem::take(request)));
     }
     taken
@@ -152,7 +153,8 @@ pub fn bar(database: pg_sys::Oid) -> Vec<i32> {
     request(database);
     let mut registry = REGISTRY.exclusive();
     registry.barred = (database.to_u32(), now() + BAR_MICROSECONDS);
-    let inside = registry.entries.iter().filter(|entry| entry.database == database.to_u32() && entry.pid != 0);
+    let inside =
+        registry.entries.iter().filter(|entry| entry.database == database.to_u32() && entry.pid != 0);
     inside.map(|entry| entry.pid).collect()
 }
 

@@ -39,7 +39,15 @@ impl Status {
             log!("camcount {kind}: {error}");
             process::exit(1)
         });
-        Self { worker_id, state: "starting", detail: None, frames: 0, last_error: None, provider: None, written: Instant::now() }
+        Self {
+            worker_id,
+            state: "starting",
+            detail: None,
+            frames: 0,
+            last_error: None,
+            provider: None,
+            written: Instant::now(),
+        }
     }
 
     /// Records what the worker does now, and in `detail` what it waits for; written where it changed.

@@ -51,7 +51,14 @@ unsafe extern "C-unwind" fn process_utility(
                 previous(statement, query, query_tree, context, parameters, environment, target, completion);
             }),
             None => pg_sys::standard_ProcessUtility(
-                statement, query, query_tree, context, parameters, environment, target, completion,
+                statement,
+                query,
+                query_tree,
+                context,
+                parameters,
+                environment,
+                target,
+                completion,
             ),
         }
     }

@@ -200,7 +200,9 @@ mod tests {
     fn counts_are_a_list_or_one_object() {
         let one = json!({"counter": "in", "value": 2});
         assert_eq!(parse_counts(&one).unwrap(), parse_counts(&json!([one])).unwrap());
-        assert!(parse_counts(&json!([{"counter": "", "value": 1}])).unwrap_err().to_string().contains("counter"));
+        assert!(
+            parse_counts(&json!([{"counter": "", "value": 1}])).unwrap_err().to_string().contains("counter")
+        );
         assert!(parse_counts(&json!([{"counter": "in", "value": 3e12}])).is_err());
         assert!(parse_counts(&json!("in")).is_err());
     }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use camcount_vision::detection::Detection;
-use camcount_vision::pipeline::{EDGE_SCORE_THRESHOLD, PipelineType};
 use camcount_vision::pipeline::steps::{self, FrameData};
+use camcount_vision::pipeline::{EDGE_SCORE_THRESHOLD, PipelineType};
 use camcount_vision::stream::{Observation, ObservationKind, StreamState};
 use camcount_vision::track::ScoreThresholds;
 use pgrx::prelude::*;
@@ -51,7 +51,8 @@ pub struct Frame<'a> {
 pub fn apply(worker_id: i64, claim: &Claim, pipelines: &[Rc<Pipeline>], found: &[Found]) -> Result<Figures> {
     lock_stream(worker_id, claim)?;
     let mut output = Output::new(claim);
-    let mut states = pipelines.iter().map(|pipeline| load_state(claim, pipeline)).collect::<Result<Vec<_>>>()?;
+    let mut states =
+        pipelines.iter().map(|pipeline| load_state(claim, pipeline)).collect::<Result<Vec<_>>>()?;
     for (item, found) in claim.items.iter().zip(found) {
         let verdict = process(claim, item, found, pipelines, &mut states, &mut output)?;
         output.acknowledge(item, &verdict);
@@ -114,10 +115,10 @@ fn process(
 }
 
 fn picture_frame<'a>(pipeline: &Pipeline, found: &'a Found) -> Result<Frame<'a>, Verdict> {
-    let (_, threshold, seen) = found
-        .iter()
-        .find(|(model, ..)| *model == pipeline.config.model)
-        .ok_or_else(|| Verdict::from(&Error::Missing { kind: "model", name: pipeline.config.model.clone() }))?;
+    let (_, threshold, seen) =
+        found.iter().find(|(model, ..)| *model == pipeline.config.model).ok_or_else(|| {
+            Verdict::from(&Error::Missing { kind: "model", name: pipeline.config.model.clone() })
+        })?;
     let seen = seen.as_ref().map_err(Verdict::from)?;
     Ok(Frame {
         width: seen.width,
@@ -145,7 +146,8 @@ fn step(
         .cloned()
         .collect();
     let detections = run_steps(pipeline, item, wanted, output)?;
-    let observation = Observation { timestamp: item.frame_timestamp, detections: &detections, kind: frame.kind };
+    let observation =
+        Observation { timestamp: item.frame_timestamp, detections: &detections, kind: frame.kind };
     let outcome = state
         .step(pipeline.stage, &pipeline.config, frame.thresholds, &observation)
         .map_err(|error| Verdict::from(&Error::invalid("frame", format!("cannot be used: {error}"))))?;
@@ -164,7 +166,8 @@ fn run_steps(
         return Ok(detections);
     }
     let data_type = item.data_type;
-    let mut data = FrameData { data_type, frame_number: item.frame_number, detections, metrics: Default::default() };
+    let mut data =
+        FrameData { data_type, frame_number: item.frame_number, detections, metrics: Default::default() };
     for outcome in steps::run(&pipeline.steps, &mut data) {
         output.step(pipeline, item, &outcome);
         if outcome.fails_frame {
@@ -189,7 +192,12 @@ fn lock_stream(worker_id: i64, claim: &Claim) -> Result<()> {
 
 fn release_stream(claim: &Claim) -> Result<()> {
     const RELEASE: &str = include_str!("release_stream.sql");
-    let latest = claim.items.iter().map(|item| (item.frame_timestamp, item.frame_number)).chain(claim.last_frame).max();
+    let latest = claim
+        .items
+        .iter()
+        .map(|item| (item.frame_timestamp, item.frame_number))
+        .chain(claim.last_frame)
+        .max();
     let time = latest.map(|(time, _)| crate::arguments::from_timestamp(time)).transpose()?;
     database::run(
         RELEASE,

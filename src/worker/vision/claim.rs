@@ -36,7 +36,10 @@ pub struct Item {
 /// What an item brings.
 pub enum Content {
     Picture(Vec<u8>),
-    Detections { frame: EdgeFrame, tracked: bool },
+    Detections {
+        frame: EdgeFrame,
+        tracked: bool,
+    },
     Counts(Vec<Count>),
     /// The item cannot be processed, now or later.
     Unusable(Error),
@@ -80,8 +83,12 @@ fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {
 
 fn take_items(client: &mut SpiClient<'_>, worker_id: i64, claim: &Claim, limit: usize) -> Result<Vec<Item>> {
     const ITEMS: &str = include_str!("claim_items.sql");
-    let arguments =
-        [claim.camera_id.as_str().into(), claim.stream_id.as_str().into(), worker_id.into(), (limit as i64).into()];
+    let arguments = [
+        claim.camera_id.as_str().into(),
+        claim.stream_id.as_str().into(),
+        worker_id.into(),
+        (limit as i64).into(),
+    ];
     database::execute(client, ITEMS, &arguments)?.map(|row| read_item(&row)).collect()
 }
 
@@ -106,7 +113,12 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
 
 fn read_content(row: &SpiHeapTupleData<'_>, data_type: DataType) -> Result<Content> {
     if data_type == DataType::Frame {
-        let gone = || Content::Unusable(Error::Missing { kind: "picture of frame", name: text(row, 3).unwrap_or_default() });
+        let gone = || {
+            Content::Unusable(Error::Missing {
+                kind: "picture of frame",
+                name: text(row, 3).unwrap_or_default(),
+            })
+        };
         return Ok(row.get::<Vec<u8>>(7)?.map_or_else(gone, Content::Picture));
     }
     let payload = row.get::<JsonB>(8)?.map_or(serde_json::Value::Null, |payload| payload.0);

@@ -68,7 +68,8 @@ pub fn run(
 fn prepare(preprocessor: &Preprocessor, picture: &[u8], limits: Limits) -> Result<(u32, u32, Input)> {
     let picture =
         decode::decode(picture, &limits).map_err(|source| Error::Image { parameter: "image", source })?;
-    let input = preprocessor.prepare(&picture).map_err(|source| Error::Model { name: "input".into(), source })?;
+    let input =
+        preprocessor.prepare(&picture).map_err(|source| Error::Model { name: "input".into(), source })?;
     Ok((picture.width, picture.height, input))
 }
 

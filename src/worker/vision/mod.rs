@@ -48,6 +48,8 @@ struct Vision {
     models: Models,
     pipelines: Pipelines,
     figures: Pending,
+    /// When an item that was put up for another attempt may be due.
+    retry_at: Option<Instant>,
 }
 
 /// How a round ended.
@@ -63,7 +65,14 @@ enum Round {
 impl Vision {
     fn new(maintenance: i32) -> Self {
         let status = Status::register("vision");
-        Self { maintenance, status, models: Models::default(), pipelines: Pipelines::default(), figures: Pending::default() }
+        Self {
+            maintenance,
+            status,
+            models: Models::default(),
+            pipelines: Pipelines::default(),
+            figures: Pending::default(),
+            retry_at: None,
+        }
     }
 
     fn run(&mut self) {
@@ -71,7 +80,7 @@ impl Vision {
             process::reload_if_asked();
             match self.round() {
                 Ok(Round::Worked) => {}
-                Ok(Round::Idle) => process::sleep(settings::poll_interval()),
+                Ok(Round::Idle) => process::sleep(self.longest_sleep()),
                 Ok(Round::Over) => return,
                 Err(error) => {
                     self.status.note_error(&error);
@@ -83,18 +92,31 @@ impl Vision {
         self.release(Duration::ZERO);
     }
 
+    fn longest_sleep(&mut self) -> Duration {
+        let retry = self.retry_at.take().map(|at| at.saturating_duration_since(Instant::now()));
+        retry.unwrap_or(Duration::MAX).min(settings::poll_interval())
+    }
+
+    fn expect_retry(&mut self) {
+        self.retry_at =
+            Some(Instant::now() + Duration::from_millis(settings::retry_backoff_ms().unsigned_abs().into()));
+    }
+
     fn round(&mut self) -> Result<Round> {
         let worker_id = self.status.worker_id;
         let pipelines = &mut self.pipelines;
-        let claims = process::transaction(|| {
+        let claimed = process::transaction(|| {
             if !process::extension_exists() {
                 return Ok(None);
             }
-            claim::reclaim()?;
+            let reclaimed = claim::reclaim()?;
             pipelines.refresh()?;
-            claim::claim(worker_id).map(Some)
+            Ok(Some((reclaimed, claim::claim(worker_id)?)))
         })?;
-        let Some(claims) = claims else { return Ok(Round::Over) };
+        let Some((reclaimed, claims)) = claimed else { return Ok(Round::Over) };
+        if reclaimed > 0 {
+            self.expect_retry();
+        }
         if self.figures.is_due() || claims.is_empty() {
             self.roll_up(!claims.is_empty())?;
         }
@@ -102,8 +124,7 @@ impl Vision {
             self.status.set_state("idle", None);
             return Ok(Round::Idle);
         }
-        let work: Vec<Work> =
-            claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
+        let work: Vec<Work> = claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
         self.process(work)
     }
 
@@ -152,10 +173,12 @@ impl Vision {
             let threshold = detector.model().score_threshold;
             detector.set_min_score(lowest_score(work, &model, threshold));
             let places = pictures_for(work, &model);
-            let pictures: Vec<&[u8]> = places.iter().filter_map(|place| work[place.0].picture(place.1)).collect();
-            let seen = infer::run(detector, &pictures, settings::batch_size(), settings::image_limits(), || {
-                !process::stopping() && lease.keep()
-            })?;
+            let pictures: Vec<&[u8]> =
+                places.iter().filter_map(|place| work[place.0].picture(place.1)).collect();
+            let seen =
+                infer::run(detector, &pictures, settings::batch_size(), settings::image_limits(), || {
+                    !process::stopping() && lease.keep()
+                })?;
             for ((claim, item), seen) in places.into_iter().zip(seen) {
                 let Some(seen) = seen else { return Ok(false) };
                 work[claim].found[item].push((model.clone(), threshold, seen));
@@ -184,6 +207,7 @@ impl Vision {
 
     fn fail(&mut self, claim: &Claim, error: &Error) -> Result<()> {
         self.status.note_error(error);
+        self.expect_retry();
         process::transaction(|| claim::fail_attempt(self.status.worker_id, claim, error))
     }
 
@@ -238,14 +262,17 @@ fn model_names(work: &[Work]) -> Vec<&str> {
 
 /// Places (claim, item) of the pictures that a model is to look at.
 fn pictures_for(work: &[Work], model: &str) -> Vec<(usize, usize)> {
-    let items = |(index, work): (usize, &Work)| (0..work.claim.items.len()).map(|item| (index, item)).collect::<Vec<_>>();
+    let items = |(index, work): (usize, &Work)| {
+        (0..work.claim.items.len()).map(|item| (index, item)).collect::<Vec<_>>()
+    };
     let places = work.iter().enumerate().flat_map(items);
     places.filter(|(claim, item)| work[*claim].needs_model(*item, model)).collect()
 }
 
 /// The lowest score that any pipeline can use of a model's detections.
 fn lowest_score(work: &[Work], model: &str, threshold: f64) -> f64 {
-    let pipelines = work.iter().flat_map(|work| &work.pipelines).filter(|pipeline| pipeline.config.model == model);
+    let pipelines =
+        work.iter().flat_map(|work| &work.pipelines).filter(|pipeline| pipeline.config.model == model);
     pipelines.map(|pipeline| pipeline.config.thresholds(threshold).low).fold(threshold, f64::min)
 }
 

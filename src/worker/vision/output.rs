@@ -18,7 +18,7 @@ use super::apply::{Frame, Verdict};
 use super::claim::{Claim, Item};
 use super::figures::Figures;
 use super::pipelines::Pipeline;
-use crate::arguments::to_timestamp;
+use crate::arguments::{NAME_LENGTH, to_timestamp};
 use crate::database;
 use crate::error::Result;
 use crate::events::{self, Event};
@@ -134,19 +134,21 @@ impl<'a> Output<'a> {
 
     fn step_value(&mut self, pipeline: &Pipeline, item: &Item, value: &OutputValue) {
         let tags = json!({"pipeline_id": pipeline.pipeline_id, "stream_id": self.claim.stream_id});
+        // A class name may have been added to what the user wrote.
+        let name: String = value.name.chars().take(NAME_LENGTH).collect();
         match value.target {
             OutputTarget::Timeseries => self.metrics.push(json!({
-                "metric_name": value.name, "metric_timestamp": text(item.frame_timestamp),
+                "metric_name": name, "metric_timestamp": text(item.frame_timestamp),
                 "metric_value": value.value, "metric_tags": tags,
             })),
             // `as` saturates.
             OutputTarget::Counter => {
-                let counter = self.counters.entry(value.name.clone()).or_default();
+                let counter = self.counters.entry(name).or_default();
                 *counter = counter.saturating_add(value.value.round() as i32);
             }
             OutputTarget::Event => {
                 let data = json!({"value": value.value, "frame_number": item.frame_number, "tags": tags});
-                self.events.push((value.name.clone(), data));
+                self.events.push((name, data));
             }
         }
     }
@@ -224,7 +226,8 @@ impl<'a> Output<'a> {
     fn cell(&mut self, pipeline: &Pipeline, time: Timestamp, cell: &DensityCell) {
         if let Some(grid) = &pipeline.config.density {
             let minute = time.0.div_euclid(MINUTE) * MINUTE;
-            let key = (pipeline.pipeline_id.clone(), minute, [grid.columns, grid.rows, cell.column, cell.row]);
+            let key =
+                (pipeline.pipeline_id.clone(), minute, [grid.columns, grid.rows, cell.column, cell.row]);
             *self.density.entry(key).or_default() += cell.person_seconds;
         }
     }

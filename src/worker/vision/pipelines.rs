@@ -35,7 +35,8 @@ impl Pipelines {
     pub fn refresh(&mut self) -> Result<()> {
         const VERSIONS: &str = "SELECT pipeline_id, config_version
             FROM camcount.stream_processing_pipeline WHERE is_active ORDER BY pipeline_id";
-        let known: HashMap<_, _> = self.active.drain(..).map(|pipeline| (pipeline.version, pipeline)).collect();
+        let known: HashMap<_, _> =
+            self.active.drain(..).map(|pipeline| (pipeline.version, pipeline)).collect();
         let versions = Spi::connect_mut(|client| {
             let mut versions = Vec::new();
             for row in database::execute(client, VERSIONS, &[])? {
@@ -84,7 +85,8 @@ fn read_steps(
     pipeline_id: &str,
     dependencies: Option<Value>,
 ) -> Result<Vec<ProcessingStep>> {
-    const STEPS: &str = "SELECT step_name, step_order, step_type, step_config, step_conditions, is_active, is_required
+    const STEPS: &str =
+        "SELECT step_name, step_order, step_type, step_config, step_conditions, is_active, is_required
         FROM camcount.processing_steps WHERE pipeline_id = $1";
     let mut steps = Vec::new();
     for row in database::execute(client, STEPS, &[pipeline_id.into()])? {

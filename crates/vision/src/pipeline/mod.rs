@@ -9,5 +9,6 @@ pub use config::{
     OvercrowdingConfig, PipelineConfig, PipelineType, Rearm, UnknownPipelineType, ZoneConfig,
 };
 pub use validate::{
-    MAX_CAMERAS, MAX_CLASSES, MAX_GRID_SIDE, MAX_LINES, MAX_NAME, MAX_POLYGON_POINTS, MAX_SECONDS, MAX_ZONES,
+    MAX_CAMERAS, MAX_CLASSES, MAX_DIRECTION_NAME, MAX_GRID_SIDE, MAX_LINES, MAX_NAME, MAX_POLYGON_POINTS,
+    MAX_SECONDS, MAX_SHAPE_NAME, MAX_ZONES,
 };

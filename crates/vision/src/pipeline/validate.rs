@@ -9,6 +9,10 @@ use crate::track::TrackerConfig;
 
 /// Characters of a name.
 pub const MAX_NAME: usize = 100;
+/// Characters of the name of a line or zone: what is derived from it, as the counter `line.direction`, fits a name.
+pub const MAX_SHAPE_NAME: usize = 80;
+/// Characters of the name of a line's direction.
+pub const MAX_DIRECTION_NAME: usize = 19;
 /// Cameras that a pipeline lists.
 pub const MAX_CAMERAS: usize = 10_000;
 /// Classes in one list.
@@ -85,8 +89,8 @@ impl LineConfig {
             ));
         }
         integer(&format!("{path}.confirm_frames"), self.confirm_frames, 1, MAX_CONFIRM_FRAMES)?;
-        name(&format!("{path}.in"), &self.in_label)?;
-        name(&format!("{path}.out"), &self.out_label)?;
+        name_within(&format!("{path}.in"), &self.in_label, MAX_DIRECTION_NAME)?;
+        name_within(&format!("{path}.out"), &self.out_label, MAX_DIRECTION_NAME)?;
         if self.in_label == self.out_label {
             return Err(ConfigError::new(
                 format!("{path}.out"),
@@ -144,9 +148,13 @@ impl TrackerConfig {
 }
 
 pub(super) fn name(path: &str, value: &str) -> Checked {
+    name_within(path, value, MAX_NAME)
+}
+
+fn name_within(path: &str, value: &str, max: usize) -> Checked {
     let length = value.chars().count();
-    if length == 0 || length > MAX_NAME {
-        return Err(ConfigError::new(path, format!("has {length} characters; use 1 to {MAX_NAME}")));
+    if length == 0 || length > max {
+        return Err(ConfigError::new(path, format!("has {length} characters; use 1 to {max}")));
     }
     if value.chars().any(char::is_control) {
         return Err(ConfigError::new(path, "contains a control character; use printable text"));
@@ -154,11 +162,12 @@ pub(super) fn name(path: &str, value: &str) -> Checked {
     Ok(())
 }
 
+/// Names of lines or of zones.
 fn unique_names<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Checked {
     let mut seen = HashSet::new();
     for (i, value) in names.enumerate() {
         let path = format!("{list}[{i}].name");
-        name(&path, value)?;
+        name_within(&path, value, MAX_SHAPE_NAME)?;
         if !seen.insert(value) {
             return Err(ConfigError::new(path, format!("{value:?} is used twice; names must differ")));
         }
