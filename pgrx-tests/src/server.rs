@@ -96,7 +96,8 @@ impl Server {
             }
         };
         command.args(arguments).current_dir("/").stdin(Stdio::null());
-        for variable in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGDATA", "RUST_BACKTRACE"] {
+        for variable in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGDATA", "RUST_BACKTRACE"]
+        {
             command.env_remove(variable);
         }
         command.output().with_context(|| format!("cannot run {}", path.display()))
