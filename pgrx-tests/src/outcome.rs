@@ -35,7 +35,7 @@ impl Outcome {
     pub fn of_camera(client: &mut Client, camera: &str) -> Result<Self> {
         let mut rows = |relation: &str, row: &str| -> Result<Vec<String>> {
             let statement = format!(
-                "SELECT line FROM (SELECT ({row} - {INCIDENTAL} - ARRAY['camera_id', 'ingestion_id'])::text AS line \
+                "SELECT line FROM (SELECT (({row}) - {INCIDENTAL} - ARRAY['camera_id', 'ingestion_id'])::text AS line \
                  FROM {relation} r WHERE camera_id = $1) lines ORDER BY line COLLATE \"C\""
             );
             let found = client.query(&statement, &[&camera])?;
