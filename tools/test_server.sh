@@ -24,5 +24,5 @@ cargo pgrx test "pg$PG_MAJOR" --package camcount "${FEATURES[@]}" --pgdata "$dat
 
 tools/install.sh --quiet
 export CAMCOUNT_PG_CONFIG=$PG_CONFIG
-export CAMCOUNT_MODEL=$MODEL_FILE CAMCOUNT_VIDEO=$VIDEO_FILE CAMCOUNT_ONNXRUNTIME=$ONNXRUNTIME
+export CAMCOUNT_MODEL=$MODEL_FILE CAMCOUNT_MODEL_HEAD=centernet CAMCOUNT_VIDEO=$VIDEO_FILE CAMCOUNT_ONNXRUNTIME=$ONNXRUNTIME
 cargo test --package camcount-cluster-tests

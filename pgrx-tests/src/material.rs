@@ -5,13 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use camcount_gateway::source::{Frame, Source, SourceOptions, VideoSource};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::server::{Server, workspace};
-
-/// When the first frame of every test was taken: 2026-01-05 08:00:00 UTC, in microseconds.
-const START_MICROS: i64 = 1_767_600_000_000_000;
 
 /// A detector as `camcount.register_model` takes it.
 #[derive(Clone, Debug)]
@@ -98,7 +95,8 @@ impl Model {
 
 /// The first frames of a video, as JPEG, exactly `count` of them.
 fn video_frames(path: &Path, count: usize) -> Result<Vec<Frame>> {
-    let start = DateTime::from_timestamp_micros(START_MICROS).unwrap_or_default();
+    // Now, because what frames leave behind expires by its age; whole seconds, for the eyes.
+    let start = DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap_or_default();
     let mut video = VideoSource::open(path, SourceOptions { start, rate: None, quality: 3 })?;
     let mut frames = Vec::with_capacity(count);
     while frames.len() < count {

@@ -29,7 +29,7 @@ pub fn preloaded<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, String)> {
 /// Settings of a server that does not preload the library.
 pub fn unloaded<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, String)> {
     let mut settings =
-        vec![("camcount.retry_backoff_ms", "50".into()), ("camcount.lease_seconds", "5".into())];
+        vec![("camcount.retry_backoff", "50ms".into()), ("camcount.lease_seconds", "5".into())];
     if let Ok(library) = std::env::var("CAMCOUNT_ONNXRUNTIME") {
         settings.push(("camcount.onnxruntime_library", library));
     }
@@ -223,5 +223,6 @@ pub fn plaza_pipeline(model: &str) -> Value {
         ],
         "zones": [{ "name": "lawn", "polygon": [[0.3, 0.3], [0.9, 0.3], [0.9, 0.9], [0.3, 0.9]] }],
         "density": { "columns": 12, "rows": 9, "half_life_seconds": 60 },
+        "outputs": { "events": ["line_crossed", "zone_entered", "zone_left"] },
     })
 }
