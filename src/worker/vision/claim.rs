@@ -149,14 +149,25 @@ pub fn renew(worker_id: i64) -> Result<()> {
 
 /// Gives everything back that this worker holds, as if it had never been claimed; due again after `pause` seconds.
 pub fn release(worker_id: i64, pause: f64) -> Result<()> {
+    give_back(worker_id, None, None, pause)
+}
+
+/// As [`release`], for one stream.
+pub fn put_back(worker_id: i64, claim: &Claim, pause: f64) -> Result<()> {
+    give_back(worker_id, Some(&claim.camera_id), Some(&claim.stream_id), pause)
+}
+
+fn give_back(worker_id: i64, camera_id: Option<&str>, stream_id: Option<&str>, pause: f64) -> Result<()> {
     const ITEMS: &str = "UPDATE camcount.queue_items
         SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, processing_started_at = NULL,
-            available_at = clock_timestamp() + $2 * interval '1 second'
-        WHERE status = 'processing' AND claimed_by = $1";
-    const STREAMS: &str =
-        "UPDATE camcount.stream_state SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1";
-    database::run(ITEMS, &[worker_id.into(), pause.into()])?;
-    database::run(STREAMS, &[worker_id.into()])?;
+            available_at = clock_timestamp() + $4 * interval '1 second'
+        WHERE status = 'processing' AND claimed_by = $1
+          AND ($2 IS NULL OR camera_id = $2) AND ($3 IS NULL OR stream_id = $3)";
+    const STREAMS: &str = "UPDATE camcount.stream_state SET claimed_by = NULL, lease_until = NULL
+        WHERE claimed_by = $1 AND ($2 IS NULL OR camera_id = $2) AND ($3 IS NULL OR stream_id = $3)";
+    let arguments = [worker_id.into(), camera_id.into(), stream_id.into(), pause.into()];
+    database::run(ITEMS, &arguments)?;
+    database::run(STREAMS, &arguments[..3])?;
     Ok(())
 }
 
