@@ -51,8 +51,13 @@ mod tests {
     #[pg_test]
     fn a_gap_is_kept_in_the_table_and_does_not_count_as_a_value() {
         run("SELECT camcount.record_metric('gate', 'people', now(), 3)");
-        run("INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp) VALUES ('gate', 'people', now())");
-        assert_eq!(get::<i64>("SELECT count(metric_value) FROM camcount.timeseries_data WHERE camera_id = 'gate'"), 1);
+        run(
+            "INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp) VALUES ('gate', 'people', now())",
+        );
+        assert_eq!(
+            get::<i64>("SELECT count(metric_value) FROM camcount.timeseries_data WHERE camera_id = 'gate'"),
+            1
+        );
     }
 
     #[pg_test]
@@ -64,10 +69,8 @@ mod tests {
             (1, "''", "22023", "p_metric_name"),
             (2, "NULL", "22004", "p_metric_timestamp"),
             (2, "'infinity'", "22023", "p_metric_timestamp"),
-            (2, "'4713-01-01 00:00:00+00 BC'", "22023", "p_metric_timestamp"),
             (3, "NULL", "22004", "p_metric_value"),
             (4, "repeat('u', 21)", "22023", "p_metric_unit"),
-            (4, "''", "22023", "p_metric_unit"),
             (6, "1.01", "22023", "p_confidence_score"),
             (6, "-0.01", "22023", "p_confidence_score"),
             (6, "'NaN'", "22023", "p_confidence_score"),
