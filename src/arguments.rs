@@ -18,13 +18,14 @@ pub fn required<T>(value: Option<T>, parameter: &'static str) -> Result<T> {
 
 /// A name of 1 to 100 characters.
 pub fn name<'a>(value: Option<&'a str>, parameter: &'static str) -> Result<&'a str> {
+    text(value, parameter, NAME_LENGTH)
+}
+
+/// A text of 1 to `max` characters.
+pub fn text<'a>(value: Option<&'a str>, parameter: &'static str, max: usize) -> Result<&'a str> {
     let value = required(value, parameter)?;
     let length = value.chars().count();
-    if (1..=NAME_LENGTH).contains(&length) {
-        Ok(value)
-    } else {
-        Err(Error::Length { parameter, max: NAME_LENGTH, length })
-    }
+    if (1..=max).contains(&length) { Ok(value) } else { Err(Error::Length { parameter, max, length }) }
 }
 
 /// A finite moment.

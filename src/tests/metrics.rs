@@ -71,6 +71,7 @@ mod tests {
             (2, "'infinity'", "22023", "p_metric_timestamp"),
             (3, "NULL", "22004", "p_metric_value"),
             (4, "repeat('u', 21)", "22023", "p_metric_unit"),
+            (4, "''", "22023", "p_metric_unit"),
             (6, "1.01", "22023", "p_confidence_score"),
             (6, "-0.01", "22023", "p_confidence_score"),
             (6, "'NaN'", "22023", "p_confidence_score"),

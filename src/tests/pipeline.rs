@@ -87,6 +87,8 @@ mod tests {
             ("'p', 'P', NULL, '{}'", "22004", "p_pipeline_type"),
             ("'p', 'P', 'counting', NULL", "22004", "p_pipeline_config"),
             ("repeat('p', 101), 'P', 'counting', '{}'", "22023", "p_pipeline_id"),
+            ("'p', repeat('P', 201), 'counting', '{}'", "22023", "p_pipeline_name"),
+            ("'p', '', 'counting', '{}'", "22023", "p_pipeline_name"),
             ("'p', 'P', 'baking', '{}'", "22023", "p_pipeline_type"),
             ("'p', 'P', 'counting', '[]'", "22023", "pipeline configuration"),
         ] {
