@@ -57,8 +57,8 @@ pub fn parse_type(pipeline_type: &str) -> Result<PipelineType> {
 fn add_line(
     p_pipeline_id: Option<&str>,
     p_line_name: Option<&str>,
-    p_from: Option<Vec<f64>>,
-    p_to: Option<Vec<f64>>,
+    p_from: Option<Vec<Option<f64>>>,
+    p_to: Option<Vec<Option<f64>>>,
     p_options: default!(Option<JsonB>, "'{}'"),
 ) -> Result<(), ErrorReport> {
     let pipeline_id = name(p_pipeline_id, "p_pipeline_id")?;

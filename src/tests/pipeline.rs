@@ -142,6 +142,7 @@ mod tests {
             ("add_line('plaza', NULL, ARRAY[0, 0.5], ARRAY[1, 0.5])", "22004", "p_line_name"),
             ("add_line('plaza', 'l', NULL, ARRAY[1, 0.5])", "22004", "p_from"),
             ("add_line('plaza', 'l', ARRAY[0, 0.5], NULL)", "22004", "p_to"),
+            ("add_line('plaza', 'l', ARRAY[0, NULL]::float8[], ARRAY[1, 0.5])", "22023", "lines[0].from"),
             ("add_line('plaza', '', ARRAY[0, 0.5], ARRAY[1, 0.5])", "22023", "p_line_name"),
             ("add_line('plaza', repeat('l', 101), ARRAY[0, 0.5], ARRAY[1, 0.5])", "22023", "p_line_name"),
             ("add_line('plaza', 'l', ARRAY[0, 0.5], ARRAY[1, 0.5], '[]')", "22023", "p_options"),
