@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_time_that_no_partition_could_hold_is_refused() {
+        for time in ["'4713-01-01 00:00:00+00 BC'", "'294276-12-31 23:59:59+00'", "'10000-01-01 00:00:00+00'"]
+        {
+            assert_refused(&frame_with(2, time), "22023", "p_frame_timestamp");
+        }
+    }
+
+    #[pg_test]
     fn bytes_that_are_no_picture_are_refused() {
         keep("truncated header", &FRAME[..20]);
         for (image, named) in [

@@ -69,6 +69,7 @@ mod tests {
             (1, "''", "22023", "p_metric_name"),
             (2, "NULL", "22004", "p_metric_timestamp"),
             (2, "'infinity'", "22023", "p_metric_timestamp"),
+            (2, "'4713-01-01 00:00:00+00 BC'", "22023", "p_metric_timestamp"),
             (3, "NULL", "22004", "p_metric_value"),
             (4, "repeat('u', 21)", "22023", "p_metric_unit"),
             (4, "''", "22023", "p_metric_unit"),
