@@ -11,6 +11,9 @@ pub const NAME_LENGTH: usize = 100;
 /// Microseconds from 1970-01-01 to Postgres's own epoch, 2000-01-01.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
+/// The years 1 to 9999 in UTC, in microseconds from 1970-01-01.
+const TIMES: std::ops::Range<i64> = -62_135_596_800_000_000..253_402_300_800_000_000;
+
 /// The argument's value, or an error naming the parameter.
 pub fn required<T>(value: Option<T>, parameter: &'static str) -> Result<T> {
     value.ok_or(Error::Null { parameter })
@@ -18,22 +21,23 @@ pub fn required<T>(value: Option<T>, parameter: &'static str) -> Result<T> {
 
 /// A name of 1 to 100 characters.
 pub fn name<'a>(value: Option<&'a str>, parameter: &'static str) -> Result<&'a str> {
-    let value = required(value, parameter)?;
-    let length = value.chars().count();
-    if (1..=NAME_LENGTH).contains(&length) {
-        Ok(value)
-    } else {
-        Err(Error::Length { parameter, max: NAME_LENGTH, length })
-    }
+    text(value, parameter, NAME_LENGTH)
 }
 
-/// A finite moment.
-pub fn moment(value: Option<TimestampWithTimeZone>, parameter: &'static str) -> Result<Timestamp> {
+/// A text of 1 to `max` characters.
+pub fn text<'a>(value: Option<&'a str>, parameter: &'static str, max: usize) -> Result<&'a str> {
     let value = required(value, parameter)?;
-    if value.is_infinity() || value.is_neg_infinity() {
-        return Err(Error::invalid(parameter, "must be a finite time"));
+    let length = value.chars().count();
+    if (1..=max).contains(&length) { Ok(value) } else { Err(Error::Length { parameter, max, length }) }
+}
+
+/// A moment that a partition can be made for: at the ends of timestamptz its bounds would not be times.
+pub fn moment(value: Option<TimestampWithTimeZone>, parameter: &'static str) -> Result<Timestamp> {
+    let time = to_timestamp(required(value, parameter)?);
+    if !TIMES.contains(&time.0) {
+        return Err(Error::invalid(parameter, "must be a finite time in the years 1 to 9999"));
     }
-    Ok(to_timestamp(value))
+    Ok(time)
 }
 
 /// A number from 0 up.

@@ -56,16 +56,34 @@ pub extern "C-unwind" fn _PG_init() {
     }
 }
 
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
+
 #[cfg(test)]
 pub mod pg_test {
     //! Required by `cargo pgrx test`.
 
+    use std::env;
+    use std::path::{Path, PathBuf};
+
     /// Nothing to prepare.
     pub fn setup(_options: Vec<&str>) {}
 
-    /// Settings of the server that the tests run in.
+    /// Settings of the server that the tests run in. Vision workers would lock tables that tests wait for.
     #[must_use]
     pub fn postgresql_conf_options() -> Vec<&'static str> {
-        vec!["shared_preload_libraries = 'camcount'"]
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+        let data = env::var_os("CAMCOUNT_DATA").map_or(beside, PathBuf::from);
+        let model = env::var_os("CAMCOUNT_MODEL").map(PathBuf::from);
+        let mut options = vec!["shared_preload_libraries = 'camcount'", "camcount.vision_workers = 0"];
+        options.extend(material("data", Some(data)));
+        options.extend(material("model", model));
+        options
+    }
+
+    /// Tells the server, which may have another environment, where test material is.
+    fn material(name: &str, path: Option<PathBuf>) -> Option<&'static str> {
+        let path = path?.canonicalize().ok()?.display().to_string().replace('\'', "''");
+        Some(format!("camcount_test.{name} = '{path}'").leak())
     }
 }

@@ -9,10 +9,13 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 
-use crate::arguments::{name, required};
+use crate::arguments::{name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::worker::wake;
+
+/// Longest `pipeline_name`, in characters.
+const TITLE_LENGTH: usize = 200;
 
 /// Creates a pipeline, or replaces the one of that id, and returns the id.
 ///
@@ -31,7 +34,7 @@ fn create_pipeline(
         ON CONFLICT (pipeline_id) DO UPDATE SET pipeline_name = excluded.pipeline_name,
             pipeline_type = excluded.pipeline_type, pipeline_config = excluded.pipeline_config";
     let pipeline_id = name(p_pipeline_id, "p_pipeline_id")?;
-    let pipeline_name = required(p_pipeline_name, "p_pipeline_name")?;
+    let pipeline_name = text(p_pipeline_name, "p_pipeline_name", TITLE_LENGTH)?;
     let pipeline_type = required(p_pipeline_type, "p_pipeline_type")?;
     let config = required(p_pipeline_config, "p_pipeline_config")?;
     parse_type(pipeline_type)?;

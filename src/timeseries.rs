@@ -4,7 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{AnyNumeric, JsonB};
 
-use crate::arguments::{moment, name, required};
+use crate::arguments::{moment, name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
 
@@ -29,12 +29,7 @@ fn record_metric(
     let metric = name(p_metric_name, "p_metric_name")?;
     moment(p_metric_timestamp, "p_metric_timestamp")?;
     let value = finite(required(p_metric_value, "p_metric_value")?)?;
-    let unit_length = p_metric_unit.map_or(0, |unit| unit.chars().count());
-    if unit_length > UNIT_LENGTH {
-        return Err(
-            Error::Length { parameter: "p_metric_unit", max: UNIT_LENGTH, length: unit_length }.into()
-        );
-    }
+    let unit = p_metric_unit.map(|unit| text(Some(unit), "p_metric_unit", UNIT_LENGTH)).transpose()?;
     if p_confidence_score.is_some_and(|score| !(0.0..=1.0).contains(&score)) {
         return Err(Error::invalid("p_confidence_score", "must be from 0 to 1").into());
     }
@@ -43,7 +38,7 @@ fn record_metric(
         metric.into(),
         p_metric_timestamp.into(),
         value.into(),
-        p_metric_unit.into(),
+        unit.into(),
         p_metric_tags.into(),
         p_confidence_score.into(),
     ];

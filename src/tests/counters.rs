@@ -64,7 +64,9 @@ mod tests {
                 "{column}"
             );
         }
-        assert!(holds("SELECT extract(minute FROM hour_start) = 15 FROM camcount.realtime_counters WHERE camera_id = 'gate'"));
+        assert!(holds(
+            "SELECT extract(minute FROM hour_start) = 15 FROM camcount.realtime_counters WHERE camera_id = 'gate'"
+        ));
     }
 
     #[pg_test]
@@ -82,7 +84,9 @@ mod tests {
         increment(1);
         run("UPDATE camcount.realtime_counters SET current_count = 2147483646, total_count = 5000000000");
         assert_eq!(increment(1), i32::MAX);
-        assert!(holds("SELECT total_count = 5000000001 FROM camcount.realtime_counters WHERE camera_id = 'gate'"));
+        assert!(holds(
+            "SELECT total_count = 5000000001 FROM camcount.realtime_counters WHERE camera_id = 'gate'"
+        ));
         assert_refused("SELECT camcount.increment_realtime_counter('gate', 'door.in')", "22003", "door.in");
         assert_eq!(increment(-1), i32::MAX - 1);
     }
@@ -124,7 +128,11 @@ mod tests {
             ("'', 'door.in'", "22023", "p_camera_id"),
             ("'gate', repeat('x', 101)", "22023", "p_counter_name"),
         ] {
-            assert_refused(&format!("SELECT camcount.increment_realtime_counter({arguments})"), code, parameter);
+            assert_refused(
+                &format!("SELECT camcount.increment_realtime_counter({arguments})"),
+                code,
+                parameter,
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ mod tests {
     use pgrx::prelude::*;
 
     fn publish(aggregate: &str, kind: &str, event_type: &str) -> String {
-        get(&format!("SELECT camcount.publish_event('{aggregate}', '{kind}', '{event_type}', '{{\"n\": 1}}')"))
+        get(&format!(
+            "SELECT camcount.publish_event('{aggregate}', '{kind}', '{event_type}', '{{\"n\": 1}}')"
+        ))
     }
 
     fn versions(aggregate: &str, kind: &str) -> String {
@@ -45,7 +47,9 @@ mod tests {
         run("CREATE TEMP TABLE published ON COMMIT DROP AS
              SELECT n, camcount.publish_event(repeat('a', 100), repeat('t', 100), 'noted', '{}') AS event_id
              FROM generate_series(1, 500) AS n");
-        assert!(holds("SELECT count(DISTINCT event_id) = 500 AND max(length(event_id)) <= 100 FROM published"));
+        assert!(holds(
+            "SELECT count(DISTINCT event_id) = 500 AND max(length(event_id)) <= 100 FROM published"
+        ));
         assert!(holds(
             "SELECT bool_and(later) FROM (SELECT event_id > lag(event_id) OVER (ORDER BY n) AS later FROM published) AS pairs
              WHERE later IS NOT NULL"
@@ -55,9 +59,13 @@ mod tests {
     /// Resolution 54.
     #[pg_test]
     fn versions_count_each_type_and_aggregate_by_itself() {
-        for (aggregate, kind) in
-            [("gate", "camera"), ("gate", "camera"), ("gate", "counting"), ("yard", "camera"), ("gate", "camera")]
-        {
+        for (aggregate, kind) in [
+            ("gate", "camera"),
+            ("gate", "camera"),
+            ("gate", "counting"),
+            ("yard", "camera"),
+            ("gate", "camera"),
+        ] {
             publish(aggregate, kind, "noted");
         }
         assert_eq!(versions("gate", "camera"), "1=1 2=2 3=3");
@@ -95,10 +103,9 @@ mod tests {
         for aggregate in ["c", "a", "b"] {
             publish(aggregate, "camera", "noted");
         }
-        let order: String = get(
-            "SELECT string_agg(aggregate_id, '' ORDER BY global_position) FROM camcount.event_store
-             WHERE aggregate_type = 'camera' AND aggregate_id IN ('a', 'b', 'c')",
-        );
+        let order: String =
+            get("SELECT string_agg(aggregate_id, '' ORDER BY global_position) FROM camcount.event_store
+             WHERE aggregate_type = 'camera' AND aggregate_id IN ('a', 'b', 'c')");
         assert_eq!(order, "cab");
     }
 
@@ -136,11 +143,11 @@ mod tests {
     #[pg_test]
     fn an_event_outlives_its_user() {
         run("INSERT INTO camcount.users (name) VALUES ('Mai')");
-        let id: String = get(
-            "SELECT camcount.publish_event('gate', 'camera', 'noted', '{}', '{}', 'app',
-                                           (SELECT id FROM camcount.users WHERE name = 'Mai'))",
-        );
-        assert!(holds(&format!("SELECT user_id IS NOT NULL FROM camcount.event_store WHERE event_id = '{id}'")));
+        let id: String = get("SELECT camcount.publish_event('gate', 'camera', 'noted', '{}', '{}', 'app',
+                                           (SELECT id FROM camcount.users WHERE name = 'Mai'))");
+        assert!(holds(&format!(
+            "SELECT user_id IS NOT NULL FROM camcount.event_store WHERE event_id = '{id}'"
+        )));
         run("DELETE FROM camcount.users WHERE name = 'Mai'");
         assert!(holds(&format!("SELECT user_id IS NULL FROM camcount.event_store WHERE event_id = '{id}'")));
     }

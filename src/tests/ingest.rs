@@ -18,7 +18,9 @@ mod tests {
         assert_eq!(list("SELECT queue_id FROM camcount.ingestion_queue"), "batch, high_priority, normal");
         let id = ingest_pixel("gate", "main", "now()", 1);
         assert!(holds("SELECT count(*) = 1 FROM camcount.cameras WHERE camera_id = 'gate'"));
-        assert!(holds("SELECT count(*) = 1 FROM camcount.stream_state WHERE (camera_id, stream_id) = ('gate', 'main')"));
+        assert!(holds(
+            "SELECT count(*) = 1 FROM camcount.stream_state WHERE (camera_id, stream_id) = ('gate', 'main')"
+        ));
         assert!(holds(&format!(
             "SELECT queue_id = 'normal' AND item_priority = 5 AND status = 'queued' AND data_type = 'frame'
              FROM camcount.queue_items WHERE ingestion_id = '{id}'"
@@ -31,7 +33,8 @@ mod tests {
         let id: String = get(
             "SELECT camcount.ingest_frame('gate', 'main', now(), 1, pg_temp.bytes('frame'), '{\"weather\": \"rain\"}')",
         );
-        let image: Vec<u8> = get_with("SELECT image FROM camcount.frames WHERE ingestion_id = $1", &[id.as_str().into()]);
+        let image: Vec<u8> =
+            get_with("SELECT image FROM camcount.frames WHERE ingestion_id = $1", &[id.as_str().into()]);
         assert!(image == FRAME);
         assert!(holds(&format!(
             "SELECT (format, width, height) = ('jpeg', 768, 576) FROM camcount.frames WHERE ingestion_id = '{id}'"
@@ -91,9 +94,11 @@ mod tests {
         let object = r#"{"counter":"in","value":2}"#;
         let array = r#"[{"counter":"ngõ","value":2},{"counter":"out","value":3}]"#;
         for (number, payload) in [(1, object), (2, array)] {
+            let id: String = get(&format!(
+                "SELECT camcount.ingest_realtime_data('gate', 'main', now(), {number}, 'counting', '{payload}')"
+            ));
             let size: i64 = get(&format!(
-                "SELECT data_size_bytes FROM camcount.realtime_data_ingestion WHERE ingestion_id =
-                 camcount.ingest_realtime_data('gate', 'main', now(), {number}, 'counting', '{payload}')"
+                "SELECT data_size_bytes FROM camcount.realtime_data_ingestion WHERE ingestion_id = '{id}'"
             ));
             assert_eq!(size, payload.len() as i64, "{payload}");
         }
@@ -129,10 +134,15 @@ mod tests {
         assert_eq!(ingest_pixel("gate", "main", "'2026-01-05 08:00:00+00'", 7), first);
         assert_eq!(ingest("counting", "[]"), ingest("counting", r#"{"counter": "in", "value": 1}"#));
         for table in ["realtime_data_ingestion", "queue_items"] {
-            assert!(holds(&format!("SELECT count(*) = 2 FROM camcount.{table} WHERE camera_id = 'gate'")), "{table}");
+            assert!(
+                holds(&format!("SELECT count(*) = 2 FROM camcount.{table} WHERE camera_id = 'gate'")),
+                "{table}"
+            );
         }
         assert!(holds("SELECT count(*) = 1 FROM camcount.frames WHERE camera_id = 'gate'"));
-        assert!(holds("SELECT status = 'completed' FROM camcount.queue_items WHERE data_type = 'frame' AND camera_id = 'gate'"));
+        assert!(holds(
+            "SELECT status = 'completed' FROM camcount.queue_items WHERE data_type = 'frame' AND camera_id = 'gate'"
+        ));
     }
 
     /// Resolution 21, at arrival.

@@ -29,8 +29,14 @@ mod tests {
 
     #[pg_test]
     fn a_null_argument_of_ingest_realtime_data_is_named() {
-        let parameters =
-            ["p_camera_id", "p_stream_id", "p_frame_timestamp", "p_frame_number", "p_data_type", "p_data_payload"];
+        let parameters = [
+            "p_camera_id",
+            "p_stream_id",
+            "p_frame_timestamp",
+            "p_frame_number",
+            "p_data_type",
+            "p_data_payload",
+        ];
         for (index, parameter) in parameters.into_iter().enumerate() {
             assert_refused(&message_with(index, "NULL"), "22004", parameter);
         }
@@ -56,7 +62,8 @@ mod tests {
 
     #[pg_test]
     fn a_time_that_no_partition_could_hold_is_refused() {
-        for time in ["'4713-01-01 00:00:00+00 BC'", "'294276-12-31 23:59:59+00'", "'10000-01-01 00:00:00+00'"] {
+        for time in ["'4713-01-01 00:00:00+00 BC'", "'294276-12-31 23:59:59+00'", "'10000-01-01 00:00:00+00'"]
+        {
             assert_refused(&frame_with(2, time), "22023", "p_frame_timestamp");
         }
     }
@@ -110,9 +117,21 @@ mod tests {
             ("detection", "{}".to_owned(), "width"),
             ("detection", "[]".to_owned(), "p_data_payload"),
             ("detection", r#"{"width":0,"height":1,"detections":[]}"#.to_owned(), "width"),
-            ("detection", detection(r#"{"class":"a","confidence":2,"bbox":[0,0,1,1]}"#), "detections[0].confidence"),
-            ("detection", detection(r#"{"class":"a","confidence":1,"bbox":[0,0,-1,1]}"#), "detections[0].bbox"),
-            ("tracking", detection(r#"{"class":"a","confidence":1,"bbox":[0,0,1,1]}"#), "detections[0].track_id"),
+            (
+                "detection",
+                detection(r#"{"class":"a","confidence":2,"bbox":[0,0,1,1]}"#),
+                "detections[0].confidence",
+            ),
+            (
+                "detection",
+                detection(r#"{"class":"a","confidence":1,"bbox":[0,0,-1,1]}"#),
+                "detections[0].bbox",
+            ),
+            (
+                "tracking",
+                detection(r#"{"class":"a","confidence":1,"bbox":[0,0,1,1]}"#),
+                "detections[0].track_id",
+            ),
             ("counting", r#"{"counter":"in"}"#.to_owned(), "value"),
             ("counting", r#"[{"counter":"","value":1}]"#.to_owned(), "[0].counter"),
             ("counting", r#"{"counter":"in","value":1,"colour":"red"}"#.to_owned(), "colour"),
@@ -128,7 +147,10 @@ mod tests {
     fn a_refused_frame_leaves_nothing_behind() {
         assert_refused(&frame_with(4, "'this is no image'"), "22P03", "image");
         for table in ["cameras", "stream_state", "realtime_data_ingestion", "queue_items", "frames"] {
-            assert!(holds(&format!("SELECT count(*) = 0 FROM camcount.{table} WHERE camera_id = 'gate'")), "{table}");
+            assert!(
+                holds(&format!("SELECT count(*) = 0 FROM camcount.{table} WHERE camera_id = 'gate'")),
+                "{table}"
+            );
         }
         ingest_pixel("gate", "main", "now()", 1);
     }

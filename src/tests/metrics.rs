@@ -51,8 +51,13 @@ mod tests {
     #[pg_test]
     fn a_gap_is_kept_in_the_table_and_does_not_count_as_a_value() {
         run("SELECT camcount.record_metric('gate', 'people', now(), 3)");
-        run("INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp) VALUES ('gate', 'people', now())");
-        assert_eq!(get::<i64>("SELECT count(metric_value) FROM camcount.timeseries_data WHERE camera_id = 'gate'"), 1);
+        run(
+            "INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp) VALUES ('gate', 'people', now())",
+        );
+        assert_eq!(
+            get::<i64>("SELECT count(metric_value) FROM camcount.timeseries_data WHERE camera_id = 'gate'"),
+            1
+        );
     }
 
     #[pg_test]

@@ -1,7 +1,7 @@
 //! Tests that run inside the server, each in a transaction that is rolled back. The modules are all called `tests`,
 //! because that is the schema in which pgrx looks for them.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod counters;
 mod events;
@@ -61,12 +61,15 @@ pub fn holds(condition: &str) -> bool {
 
 /// One column of text, sorted, joined by commas; empty where there is no row.
 pub fn list(query: &str) -> String {
-    get(&format!("SELECT coalesce(string_agg(found, ', ' ORDER BY found), '') FROM ({query}) AS rows (found)"))
+    get(&format!(
+        "SELECT coalesce(string_agg(found, ', ' ORDER BY found), '') FROM ({query}) AS rows (found)"
+    ))
 }
 
 /// SQLSTATE and message of a statement that fails, and leaves the transaction as it was.
 pub fn refusal(statement: &str) -> (String, String) {
-    const CATCH: &str = "CREATE OR REPLACE FUNCTION pg_temp.refusal(statement text, OUT code text, OUT message text)
+    const CATCH: &str =
+        "CREATE OR REPLACE FUNCTION pg_temp.refusal(statement text, OUT code text, OUT message text)
         LANGUAGE plpgsql AS $$
         BEGIN
             EXECUTE statement;

@@ -11,7 +11,9 @@ mod tests {
     /// One frame, claimed.
     fn claimed_frame(max_attempts: i32) -> String {
         let id = ingest_pixel("gate", "main", "'2026-01-05 08:00:00+00'", 1);
-        run(&format!("UPDATE camcount.queue_items SET max_attempts = {max_attempts} WHERE ingestion_id = '{id}'"));
+        run(&format!(
+            "UPDATE camcount.queue_items SET max_attempts = {max_attempts} WHERE ingestion_id = '{id}'"
+        ));
         claim(&id);
         id
     }
@@ -69,7 +71,9 @@ mod tests {
         let id = claimed_frame(3);
         acknowledge(&id, r#"{"status": "failed", "error_code": "22P03", "error_message": "no picture"}"#);
         assert_eq!(item_and_message(&id), "failed failed 1 0 22P03 22P03");
-        assert!(holds(&format!("SELECT error_message = 'no picture' FROM camcount.dead_letters WHERE ingestion_id = '{id}'")));
+        assert!(holds(&format!(
+            "SELECT error_message = 'no picture' FROM camcount.dead_letters WHERE ingestion_id = '{id}'"
+        )));
     }
 
     /// Resolution 21.
@@ -94,19 +98,23 @@ mod tests {
     #[pg_test]
     fn an_attempt_that_fails_waits_longer_each_time_and_ends_as_a_dead_letter() {
         let id = claimed_frame(3);
-        for (seconds, expected) in [(1, "queued pending 1 1 XX000 XX000"), (2, "queued pending 2 2 XX000 XX000")] {
+        for (seconds, expected) in
+            [(1, "queued pending 1 1 XX000 XX000"), (2, "queued pending 2 2 XX000 XX000")]
+        {
             fail();
             assert_eq!(item_and_message(&id), expected);
             assert!(holds(&format!(
-                "SELECT available_at - clock_timestamp() BETWEEN interval '0' AND interval '{seconds} seconds'
-                    AND available_at - now() > interval '{seconds} seconds' AND claimed_by IS NULL
+                "SELECT available_at <= clock_timestamp() + interval '{seconds} seconds'
+                    AND available_at > now() + interval '{seconds} seconds' AND claimed_by IS NULL
                  FROM camcount.queue_items WHERE ingestion_id = '{id}'"
             )));
             claim(&id);
         }
         fail();
         assert_eq!(item_and_message(&id), "failed failed 3 3 XX000 XX000");
-        assert!(holds("SELECT claimed_by IS NULL AND lease_until IS NULL FROM camcount.stream_state WHERE camera_id = 'gate'"));
+        assert!(holds(
+            "SELECT claimed_by IS NULL AND lease_until IS NULL FROM camcount.stream_state WHERE camera_id = 'gate'"
+        ));
     }
 
     #[pg_test]
@@ -114,10 +122,9 @@ mod tests {
         let id = claimed_frame(3);
         acknowledge(&id, r#"{"status": "skipped"}"#);
         ingest_pixel("gate", "main", "now()", 2);
-        let shown: String = get(
-            "SELECT concat_ws(' ', queued, processing, completed, failed, skipped, is_active, is_paused)
-             FROM camcount.queue_status WHERE queue_id = 'normal' AND oldest_queued_at >= now()",
-        );
+        let shown: String =
+            get("SELECT concat_ws(' ', queued, processing, completed, failed, skipped, is_active, is_paused)
+             FROM camcount.queue_status WHERE queue_id = 'normal' AND oldest_queued_at >= now()");
         assert_eq!(shown, "1 0 0 0 1 t f");
     }
 }

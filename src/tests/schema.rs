@@ -47,7 +47,8 @@ mod tests {
     /// Resolution 3.
     #[pg_test]
     fn no_index_is_made_twice() {
-        let twice = "SELECT min(indexrelid::regclass::text) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+        let twice =
+            "SELECT min(indexrelid::regclass::text) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
             JOIN pg_class x ON x.oid = i.indexrelid
             WHERE c.relnamespace = 'camcount'::regnamespace
             GROUP BY indrelid, x.relam, indkey::text, indclass::text, indoption::text,
@@ -63,7 +64,10 @@ mod tests {
              VALUES ('gate', 'people', now(), 4)");
         run("SELECT camcount.record_metric('gate', 'people', now(), 5)");
         for name in ["timeseries_data", "timeseries_data_partitioned"] {
-            assert!(holds(&format!("SELECT sum(metric_value) = 9 FROM camcount.{name} WHERE camera_id = 'gate'")), "{name}");
+            assert!(
+                holds(&format!("SELECT sum(metric_value) = 9 FROM camcount.{name} WHERE camera_id = 'gate'")),
+                "{name}"
+            );
         }
         assert!(holds("SELECT relkind = 'p' FROM pg_class WHERE oid = 'camcount.timeseries_data'::regclass"));
     }
@@ -73,9 +77,14 @@ mod tests {
     fn ids_do_not_overflow() {
         assert_eq!(columns("a.attname = 'id' AND a.atttypid <> 'bigint'::regtype"), "users.id");
         assert_eq!(columns("a.attname = 'id' AND a.attidentity = ''"), "");
-        assert_eq!(columns("a.atthasdef AND a.attidentity = '' AND a.atttypid = 'integer'::regtype AND EXISTS (
+        assert_eq!(
+            columns(
+                "a.atthasdef AND a.attidentity = '' AND a.atttypid = 'integer'::regtype AND EXISTS (
             SELECT FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum
-                AND pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval%')"), "");
+                AND pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval%')"
+            ),
+            ""
+        );
     }
 
     /// Resolution 6.
@@ -105,23 +114,38 @@ mod tests {
         run("SELECT camcount.increment_realtime_counter('gate', 'in')");
         for (statement, constraint) in [
             ("UPDATE camcount.queue_items SET status = 'lost'", "queue_items_status_known"),
-            ("UPDATE camcount.realtime_data_ingestion SET processing_status = 'lost'", "processing_status_known"),
+            (
+                "UPDATE camcount.realtime_data_ingestion SET processing_status = 'lost'",
+                "processing_status_known",
+            ),
             ("UPDATE camcount.realtime_data_ingestion SET data_type = 'gossip'", "data_type_known"),
             ("UPDATE camcount.realtime_data_ingestion SET data_size_bytes = -1", "data_size_range"),
             ("UPDATE camcount.ingestion_queue SET queue_type = 'urgent'", "queue_type_known"),
             ("UPDATE camcount.ingestion_queue SET max_size = 0", "max_size_range"),
-            ("UPDATE camcount.stream_processing_pipeline SET pipeline_type = 'baking'", "pipeline_type_known"),
+            (
+                "UPDATE camcount.stream_processing_pipeline SET pipeline_type = 'baking'",
+                "pipeline_type_known",
+            ),
             ("UPDATE camcount.realtime_counters SET total_count = -1", "total_count_range"),
-            ("UPDATE camcount.retention_policies SET partition_interval = '5 minutes'", "partition_interval_known"),
+            (
+                "UPDATE camcount.retention_policies SET partition_interval = '5 minutes'",
+                "partition_interval_known",
+            ),
             ("UPDATE camcount.retention_policies SET retention = '0 days'", "retention_positive"),
             ("UPDATE camcount.cameras SET latitude = 91", "cameras_latitude_range"),
-            ("INSERT INTO camcount.event_handlers (handler_name, handler_type, event_types) VALUES ('h', 'spy', '{*}')",
-             "handler_type_known"),
-            ("INSERT INTO camcount.realtime_metrics_cache (cache_key, cache_value, ttl_seconds) VALUES ('k', '1', 0)",
-             "ttl_seconds_positive"),
-            ("INSERT INTO camcount.timeseries_aggregations (camera_id, metric_name, aggregation_type,
+            (
+                "INSERT INTO camcount.event_handlers (handler_name, handler_type, event_types) VALUES ('h', 'spy', '{*}')",
+                "handler_type_known",
+            ),
+            (
+                "INSERT INTO camcount.realtime_metrics_cache (cache_key, cache_value, ttl_seconds) VALUES ('k', '1', 0)",
+                "ttl_seconds_positive",
+            ),
+            (
+                "INSERT INTO camcount.timeseries_aggregations (camera_id, metric_name, aggregation_type,
                  aggregation_timestamp, count_values) VALUES ('gate', 'people', 'decade', now(), 1)",
-             "aggregation_type_known"),
+                "aggregation_type_known",
+            ),
         ] {
             assert_refused(statement, "23514", constraint);
         }
@@ -133,8 +157,10 @@ mod tests {
     #[pg_test]
     fn percentages_and_values_do_not_overflow_their_columns() {
         assert_eq!(columns("a.atttypid = 'numeric'::regtype AND a.atttypmod <> -1"), "");
-        run("INSERT INTO camcount.realtime_performance_metrics (cpu_usage_percent, ingestion_throughput_mbps)
-             VALUES (100, 1e12)");
+        run(
+            "INSERT INTO camcount.realtime_performance_metrics (cpu_usage_percent, ingestion_throughput_mbps)
+             VALUES (100, 1e12)",
+        );
         run("INSERT INTO camcount.realtime_aggregations (camera_id, aggregation_key, aggregation_timestamp, change_percent)
              VALUES ('gate', 'count_in_1min', now(), 1000000)");
         assert_refused(
@@ -164,7 +190,11 @@ mod tests {
         ] {
             assert_refused(statement, "22023", parameter);
         }
-        assert_refused("INSERT INTO camcount.cameras (camera_id) VALUES (repeat('c', 101))", "23514", "camera_id_length");
+        assert_refused(
+            "INSERT INTO camcount.cameras (camera_id) VALUES (repeat('c', 101))",
+            "23514",
+            "camera_id_length",
+        );
     }
 
     /// Resolution 10.
@@ -239,10 +269,16 @@ mod tests {
     #[pg_test]
     fn rollups_and_aggregations_have_one_row_a_bucket() {
         for (table, columns) in [
-            ("timeseries_aggregations", "(camera_id, metric_name, aggregation_type, aggregation_timestamp, count_values)
-                VALUES ('gate', 'people', 'hour', '2026-01-05 08:00:00+00', 1)"),
-            ("realtime_aggregations", "(camera_id, aggregation_key, aggregation_timestamp)
-                VALUES ('gate', 'count_in_1min', '2026-01-05 08:00:00+00')"),
+            (
+                "timeseries_aggregations",
+                "(camera_id, metric_name, aggregation_type, aggregation_timestamp, count_values)
+                VALUES ('gate', 'people', 'hour', '2026-01-05 08:00:00+00', 1)",
+            ),
+            (
+                "realtime_aggregations",
+                "(camera_id, aggregation_key, aggregation_timestamp)
+                VALUES ('gate', 'count_in_1min', '2026-01-05 08:00:00+00')",
+            ),
         ] {
             let insert = format!("INSERT INTO camcount.{table} {columns}");
             run(&insert);
