@@ -18,8 +18,6 @@ use crate::settings;
 use crate::worker::wake;
 use identity::Identity;
 
-/// Pixels that a frame has at least, across and down: in less nobody can be made out.
-const SMALLEST_SIDE: u32 = 16;
 /// Refuses payloads beyond this many bytes of JSON text.
 const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
@@ -101,13 +99,6 @@ fn store_frame(
 ) -> Result<String> {
     let info = decode::probe(image, &settings::image_limits())
         .map_err(|source| Error::Image { parameter, source })?;
-    if info.width.min(info.height) < SMALLEST_SIDE {
-        let reason = format!(
-            "is a picture of {}x{} pixels; a frame has at least {SMALLEST_SIDE} on each side",
-            info.width, info.height
-        );
-        return Err(Error::invalid(parameter, reason));
-    }
     store(&Arrival { identity, payload: metadata, picture: Some((info, image)) })
 }
 
