@@ -143,7 +143,10 @@ fn a_missing_model_holds_up_only_the_streams_that_need_it() -> Result<()> {
             "SELECT count(*), max(attempts) FROM camcount.queue_items WHERE camera_id = 'lost' AND status = 'queued'",
             &[],
         )?;
-        ensure!(waiting.get::<_, i64>(0) == 10 && waiting.get::<_, i32>(1) == 0, "the waiting frames were tried");
+        ensure!(
+            waiting.get::<_, i64>(0) == 10 && waiting.get::<_, i32>(1) == 0,
+            "the waiting frames were tried"
+        );
         site.register("absent", &material.model)?;
         site.await_completed(20, RUN).map(drop)
     })
