@@ -12,6 +12,9 @@ use crate::database;
 use crate::error::{Error, Result};
 use crate::settings;
 
+/// Bytes of pictures and payloads in one claim, but for a single item that is larger: bounds the worker's memory.
+const CLAIM_BYTES: i64 = 64 << 20;
+
 /// A stream that this worker holds, with the items it took.
 pub struct Claim {
     pub camera_id: String,
