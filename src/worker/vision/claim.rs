@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::settings;
 
 /// Bytes of pictures and payloads in one claim, but for a single item that is larger: bounds the worker's memory.
-const CLAIM_BYTES: i64 = 64 << 20;
+const CLAIM_BYTES: usize = 64 << 20;
 
 /// A stream that this worker holds, with the items it took.
 pub struct Claim {
@@ -65,9 +65,10 @@ pub fn claim(worker_id: i64) -> Result<Vec<Claim>> {
         for row in database::execute(client, STREAMS, &[worker_id.into(), lease.into(), limit.into()])? {
             claims.push(read_claim(&row)?);
         }
-        let share = (settings::claim_size() / claims.len().max(1)).max(1);
+        let streams = claims.len().max(1);
+        let most_items = (settings::claim_size() / streams).max(1);
         for claim in &mut claims {
-            claim.items = take_items(client, worker_id, claim, share)?;
+            claim.items = take_items(client, worker_id, claim, most_items, CLAIM_BYTES / streams)?;
         }
         Ok(claims)
     })
@@ -84,13 +85,20 @@ fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {
     })
 }
 
-fn take_items(client: &mut SpiClient<'_>, worker_id: i64, claim: &Claim, limit: usize) -> Result<Vec<Item>> {
+fn take_items(
+    client: &mut SpiClient<'_>,
+    worker_id: i64,
+    claim: &Claim,
+    most_items: usize,
+    most_bytes: usize,
+) -> Result<Vec<Item>> {
     const ITEMS: &str = include_str!("claim_items.sql");
     let arguments = [
         claim.camera_id.as_str().into(),
         claim.stream_id.as_str().into(),
         worker_id.into(),
-        (limit as i64).into(),
+        (most_items as i64).into(),
+        (most_bytes as i64).into(),
     ];
     database::execute(client, ITEMS, &arguments)?.map(|row| read_item(&row)).collect()
 }
