@@ -12,6 +12,9 @@ use camcount_vision::model::{Detector, Input, Preprocessor};
 use crate::error::{Error, Result};
 use crate::worker::process;
 
+/// Pixels that a frame has at least, across and down: in less nobody can be made out.
+const SMALLEST_SIDE: u32 = 8;
+
 /// What one model found in one picture.
 pub struct Seen {
     pub width: u32,
@@ -68,6 +71,13 @@ pub fn run(
 fn prepare(preprocessor: &Preprocessor, picture: &[u8], limits: Limits) -> Result<(u32, u32, Input)> {
     let picture =
         decode::decode(picture, &limits).map_err(|source| Error::Image { parameter: "image", source })?;
+    if picture.width.min(picture.height) < SMALLEST_SIDE {
+        let size = format!("{}x{}", picture.width, picture.height);
+        return Err(Error::invalid(
+            "image",
+            format!("has {size} pixels; at least {SMALLEST_SIDE} are needed each way"),
+        ));
+    }
     let input =
         preprocessor.prepare(&picture).map_err(|source| Error::Model { name: "input".into(), source })?;
     Ok((picture.width, picture.height, input))
