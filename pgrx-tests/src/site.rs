@@ -133,6 +133,16 @@ impl<'a> Site<'a> {
         QueueState::read(&mut self.connect()?)
     }
 
+    /// Whether a worker that is alive holds items; those of a killed one stay claimed for a moment.
+    ///
+    /// # Errors
+    /// When the queue cannot be read.
+    pub fn is_claimed(&self) -> Result<bool> {
+        let statement = "SELECT EXISTS (SELECT FROM camcount.queue_items i \
+            JOIN camcount.workers w ON w.worker_id = i.claimed_by WHERE i.status = 'processing')";
+        Ok(self.connect()?.query_one(statement, &[])?.try_get(0)?)
+    }
+
     /// Waits until nothing is queued or claimed. The queues then.
     ///
     /// # Errors

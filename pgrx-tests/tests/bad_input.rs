@@ -1,16 +1,13 @@
 //! What is no frame fails by itself, with its reason, while the stream goes on.
 
 use std::fs;
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use camcount_cluster_tests::cluster::with_cluster;
-use camcount_cluster_tests::material::{Material, installed_server};
+use camcount_cluster_tests::material::{Material, black_png, installed_server};
 use camcount_cluster_tests::site::{STREAM, Site, plaza_pipeline, preloaded};
 use camcount_gateway::source::Frame;
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use postgres::Client;
 
 const RUN: Duration = Duration::from_secs(120);
@@ -170,39 +167,16 @@ fn ensure_modest_memory(workers: &[i32]) -> Result<()> {
 
 /// What, the SQLSTATE of its refusal or failure, and the bytes.
 fn bad_images(good: &[u8]) -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
-    let bomb = png(BOMB_SIDE, BOMB_SIDE, &vec![0; BOMB_SIDE as usize * (BOMB_SIDE as usize + 1)])?;
-    let mut cut_png = png(64, 64, &[0; 64 * 65])?;
+    let mut cut_png = black_png(64, 64)?;
     cut_png.truncate(cut_png.len() - 20);
     Ok(vec![
         ("text", "22P03", b"this is no image".to_vec()),
         ("a truncated JPEG", "22P03", good[..good.len() / 2].to_vec()),
         ("a JPEG's first bytes", "22P03", vec![0xff, 0xd8, 0xff, 0xe0]),
         ("a JPEG header with noise behind it", "22P03", [&[0xff, 0xd8, 0xff][..], &[0x5a; 5000]].concat()),
-        ("one pixel", "22023", png(1, 1, &[0, 128])?),
-        ("a PNG bomb", "54000", bomb),
+        ("one pixel", "22023", black_png(1, 1)?),
+        ("a PNG bomb", "54000", black_png(BOMB_SIDE, BOMB_SIDE)?),
         ("a truncated PNG", "22P03", cut_png),
-        ("a PNG of no size", "22P03", png(0, 0, &[])?),
+        ("a PNG of no size", "22P03", black_png(0, 0)?),
     ])
-}
-
-/// An 8-bit grey PNG of these rows, each after its filter byte.
-fn png(width: u32, height: u32, rows: &[u8]) -> Result<Vec<u8>> {
-    let mut compressed = ZlibEncoder::new(Vec::new(), Compression::fast());
-    compressed.write_all(rows)?;
-    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (kind, data) in [
-        (b"IHDR", [size.as_slice(), &[8, 0, 0, 0, 0]].concat()),
-        (b"IDAT", compressed.finish()?),
-        (b"IEND", Vec::new()),
-    ] {
-        let mut sum = flate2::Crc::new();
-        sum.update(kind);
-        sum.update(&data);
-        file.extend(u32::try_from(data.len())?.to_be_bytes());
-        file.extend(kind);
-        file.extend(&data);
-        file.extend(sum.sum().to_be_bytes());
-    }
-    Ok(file)
 }

@@ -84,6 +84,7 @@ fn run_batch(
 fn refusal(error: PrepareError) -> Error {
     match error {
         PrepareError::Decode(source) => Error::Image { parameter: "image", source },
+        PrepareError::TooSmall { .. } => Error::invalid("image", format!("is too small: {error}")),
         PrepareError::Resize(source) => Error::Model { name: "input".into(), source },
     }
 }

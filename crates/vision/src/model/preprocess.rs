@@ -12,6 +12,9 @@ use super::{ColorOrder, Layout, ModelError, Resize, ResolvedInput, ResolvedModel
 use crate::decode::{DecodeError, Limits, Picture, decode};
 use crate::geometry::BBox;
 
+/// Pixels that a picture has at least, across and down: in less nobody can be made out.
+pub const SMALLEST_SIDE: u32 = 8;
+
 /// One picture as a model takes it.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -175,6 +178,14 @@ pub enum PrepareError {
     /// It cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// Nobody can be made out in it.
+    #[error("the image has {width}x{height} pixels: at least {SMALLEST_SIDE} are needed each way")]
+    TooSmall {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// It cannot be resized.
     #[error(transparent)]
     Resize(#[from] ModelError),
@@ -190,8 +201,12 @@ pub fn prepare_together(
 ) -> Vec<Result<Prepared, PrepareError>> {
     let prepare_one = |picture: &[u8]| {
         let picture = decode(picture, &limits)?;
+        let Picture { width, height, .. } = picture;
+        if width.min(height) < SMALLEST_SIDE {
+            return Err(PrepareError::TooSmall { width, height });
+        }
         let input = preprocessor.prepare(&picture)?;
-        Ok(Prepared { width: picture.width, height: picture.height, input })
+        Ok(Prepared { width, height, input })
     };
     let Some((first, others)) = pictures.split_first() else { return Vec::new() };
     thread::scope(|scope| {
