@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_publish_event_are_named() {
         for (arguments, code, named) in [
             ("NULL, 'camera', 'noted', '{}'", "22004", "p_aggregate_id"),
             ("'gate', NULL, 'noted', '{}'", "22004", "p_aggregate_type"),

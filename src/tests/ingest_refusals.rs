@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_ingestion_are_named() {
         for (index, argument, parameter) in [
             (0, "repeat('c', 101)", "p_camera_id"),
             (0, "''", "p_camera_id"),

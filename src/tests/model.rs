@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_register_model_are_named() {
         for (arguments, code, named) in [
             (r#"NULL, '\x00', '{"head": "yolox"}'"#, "22004", "p_model_name"),
             (r#"'m', NULL, '{"head": "yolox"}'"#, "22004", "p_onnx"),
