@@ -99,6 +99,7 @@ DECLARE
     v_default text := p_table || '_default';
     v_end     timestamptz := partition_end(p_interval, p_start);
     v_column  name := partition_column(p_table);
+    v_moves   boolean;
     v_options text;
     v_owner   name;
 BEGIN
@@ -108,8 +109,14 @@ BEGIN
         RETURN false;
     END IF;
     -- Writers first: one that had chosen the default partition for its row and then waited would find that the row
-    -- no longer belongs there, and fail. Then the readers of the default partition, from which rows are moved.
+    -- no longer belongs there, and fail. Where rows are to be moved, readers too: one that had looked up the partitions
+    -- and then waited for the default partition would find the rows in neither.
     EXECUTE format('LOCK TABLE ONLY camcount.%I IN SHARE ROW EXCLUSIVE MODE', p_table);
+    EXECUTE format('SELECT EXISTS (SELECT FROM camcount.%1$I WHERE %2$I >= $1 AND %2$I < $2)', v_default, v_column)
+    INTO v_moves USING p_start, v_end;
+    IF v_moves THEN
+        EXECUTE format('LOCK TABLE ONLY camcount.%I IN ACCESS EXCLUSIVE MODE', p_table);
+    END IF;
     EXECUTE format('LOCK TABLE camcount.%I IN ACCESS EXCLUSIVE MODE', v_default);
 
     SELECT 'WITH (' || array_to_string(d.reloptions, ', ') || ')', pg_get_userbyid(d.relowner)

@@ -203,7 +203,8 @@ CREATE TABLE density_cells (
     grid_rows      integer NOT NULL CONSTRAINT density_cells_grid_rows_range CHECK (grid_rows > 0),
     cell_x         integer NOT NULL CONSTRAINT density_cells_cell_x_range CHECK (cell_x >= 0),
     cell_y         integer NOT NULL CONSTRAINT density_cells_cell_y_range CHECK (cell_y >= 0),
-    person_seconds double precision NOT NULL CONSTRAINT density_cells_person_seconds_range CHECK (person_seconds >= 0)
+    person_seconds double precision NOT NULL CONSTRAINT density_cells_person_seconds_range CHECK (person_seconds >= 0),
+    heat           double precision NOT NULL CONSTRAINT density_cells_heat_range CHECK (heat >= 0)
 ) PARTITION BY RANGE (bucket_start);
 
 -- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
@@ -222,3 +223,5 @@ COMMENT ON COLUMN density_cells.grid_rows IS 'Cells down.';
 COMMENT ON COLUMN density_cells.cell_x IS 'From 0 at the left.';
 COMMENT ON COLUMN density_cells.cell_y IS 'From 0 at the top.';
 COMMENT ON COLUMN density_cells.person_seconds IS 'Persons times seconds.';
+COMMENT ON COLUMN density_cells.heat IS
+    'Person-seconds that fade with the grid''s half-life, as of the last frame of the minute that touched the cell.';

@@ -18,7 +18,7 @@ if is_root; then
   export CAMCOUNT_RUN_AS=$SERVER_USER
 fi
 
-export CAMCOUNT_MODEL=$MODEL_FILE CAMCOUNT_VIDEO=$VIDEO_FILE CAMCOUNT_ONNXRUNTIME=$ONNXRUNTIME
+export CAMCOUNT_MODEL=$MODEL_FILE CAMCOUNT_MODEL_HEAD=centernet CAMCOUNT_VIDEO=$VIDEO_FILE CAMCOUNT_ONNXRUNTIME=$ONNXRUNTIME
 tools/install.sh --runtime-only
 rm -f "$("$PG_CONFIG" --pkglibdir)/camcount/installed" # the next line installs a build for tests
 cargo pgrx test "pg$PG_MAJOR" --package camcount "${FEATURES[@]}" --pgdata "$data/cluster" "${run_as[@]}"

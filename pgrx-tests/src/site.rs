@@ -29,7 +29,7 @@ pub fn preloaded<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, String)> {
 /// Settings of a server that does not preload the library.
 pub fn unloaded<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, String)> {
     let mut settings =
-        vec![("camcount.retry_backoff_ms", "50".into()), ("camcount.lease_seconds", "5".into())];
+        vec![("camcount.retry_backoff", "50ms".into()), ("camcount.lease_seconds", "5".into())];
     if let Ok(library) = std::env::var("CAMCOUNT_ONNXRUNTIME") {
         settings.push(("camcount.onnxruntime_library", library));
     }
@@ -133,6 +133,16 @@ impl<'a> Site<'a> {
         QueueState::read(&mut self.connect()?)
     }
 
+    /// Whether a worker that is alive holds items; those of a killed one stay claimed for a moment.
+    ///
+    /// # Errors
+    /// When the queue cannot be read.
+    pub fn is_claimed(&self) -> Result<bool> {
+        let statement = "SELECT EXISTS (SELECT FROM camcount.queue_items i \
+            JOIN camcount.workers w ON w.worker_id = i.claimed_by WHERE i.status = 'processing')";
+        Ok(self.connect()?.query_one(statement, &[])?.try_get(0)?)
+    }
+
     /// Waits until nothing is queued or claimed. The queues then.
     ///
     /// # Errors
@@ -223,5 +233,6 @@ pub fn plaza_pipeline(model: &str) -> Value {
         ],
         "zones": [{ "name": "lawn", "polygon": [[0.3, 0.3], [0.9, 0.3], [0.9, 0.9], [0.3, 0.9]] }],
         "density": { "columns": 12, "rows": 9, "half_life_seconds": 60 },
+        "outputs": { "events": ["line_crossed", "zone_entered", "zone_left"] },
     })
 }

@@ -13,7 +13,7 @@ const RUN: Duration = Duration::from_secs(180);
 
 /// What a person has set up, as one row of text each.
 const CONFIGURATION: &str = "
-    SELECT 'model ' || to_jsonb(m)::text FROM (SELECT model_name, version, sha256, md5(onnx) AS onnx FROM camcount.models) m
+    SELECT 'model ' || to_jsonb(m)::text FROM (SELECT model_name, model_version, sha256, md5(onnx) AS onnx FROM camcount.models) m
     UNION ALL SELECT 'camera ' || to_jsonb(c)::text FROM camcount.cameras c
     UNION ALL SELECT 'pipeline ' || pipeline_id || pipeline_name || pipeline_type || pipeline_config::text
         FROM camcount.stream_processing_pipeline

@@ -8,6 +8,7 @@ use camcount_cluster_tests::material::{Material, installed_server};
 use camcount_cluster_tests::outcome::Outcome;
 use camcount_cluster_tests::site::{SOON, Site, plaza_pipeline, preloaded, unloaded};
 use camcount_cluster_tests::wait::wait_until;
+use serde_json::json;
 
 const RUN: Duration = Duration::from_secs(60);
 
@@ -121,5 +122,32 @@ fn await_no_workers(cluster: &Cluster, database: &str) -> Result<()> {
         AND (backend_type LIKE 'camcount%' OR application_name LIKE 'camcount%')";
     wait_until(&format!("no worker runs in {database}"), SOON, || {
         Ok(client.query_one(statement, &[&database])?.try_get::<_, i64>(0)? == 0)
+    })
+}
+
+#[test]
+fn a_missing_model_holds_up_only_the_streams_that_need_it() -> Result<()> {
+    let Some(material) = Material::find(10)? else { return Ok(()) };
+    with_cluster(&material.server, &preloaded(&[]), |cluster| {
+        let site = Site::create(cluster, "site")?;
+        site.register("default", &material.model)?;
+        for (camera, model) in [("lost", "absent"), ("plaza", "default")] {
+            let mut pipeline = plaza_pipeline(model);
+            pipeline["cameras"] = json!([camera]);
+            site.create_pipeline(camera, &pipeline)?;
+            site.ingest(camera, &material.frames)?;
+        }
+        site.await_completed(10, RUN)?;
+        let mut client = site.connect()?;
+        let waiting = client.query_one(
+            "SELECT count(*), max(attempts) FROM camcount.queue_items WHERE camera_id = 'lost' AND status = 'queued'",
+            &[],
+        )?;
+        ensure!(
+            waiting.get::<_, i64>(0) == 10 && waiting.get::<_, i32>(1) == 0,
+            "the waiting frames were tried"
+        );
+        site.register("absent", &material.model)?;
+        site.await_completed(20, RUN).map(drop)
     })
 }

@@ -18,8 +18,8 @@ use crate::settings;
 use crate::worker::wake;
 use identity::Identity;
 
-/// Refuses payloads beyond this many bytes of JSON text.
-const MAX_PAYLOAD_BYTES: usize = 64 << 20;
+/// Refuses pictures, and payloads as JSON text, beyond this many bytes.
+const MAX_BYTES: usize = 64 << 20;
 
 /// What to do with an arrival: everything that its data type decides.
 struct Arrival<'a> {
@@ -97,6 +97,9 @@ fn store_frame(
     parameter: &'static str,
     metadata: Value,
 ) -> Result<String> {
+    if image.len() > MAX_BYTES {
+        return Err(Error::invalid(parameter, format!("is {} bytes; {MAX_BYTES} is the most", image.len())));
+    }
     let info = decode::probe(image, &settings::image_limits())
         .map_err(|source| Error::Image { parameter, source })?;
     store(&Arrival { identity, payload: metadata, picture: Some((info, image)) })
@@ -116,8 +119,8 @@ fn store(arrival: &Arrival<'_>) -> Result<String> {
     let identity = &arrival.identity;
     let ingestion_id = identity.ingestion_id();
     let payload = arrival.payload.to_string();
-    if payload.len() > MAX_PAYLOAD_BYTES {
-        let reason = format!("is {} bytes of JSON; {MAX_PAYLOAD_BYTES} is the most", payload.len());
+    if payload.len() > MAX_BYTES {
+        let reason = format!("is {} bytes of JSON; {MAX_BYTES} is the most", payload.len());
         return Err(Error::invalid("p_data_payload", reason));
     }
     let (info, image) = arrival.picture.unzip();

@@ -26,7 +26,9 @@ pub extern "C-unwind" fn camcount_maintenance_main(argument: pg_sys::Datum) {
     // SAFETY: the launcher and start_workers pass an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
     process::start(database, c"camcount maintenance");
-    match process::transaction(|| Ok(process::extension_exists() && lock_database()?)) {
+    match process::transaction(|| {
+        Ok(!registry::is_barred(database) && process::extension_exists() && lock_database()?)
+    }) {
         Ok(true) => {}
         Ok(false) => process::exit(0),
         Err(error) => {

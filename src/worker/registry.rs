@@ -10,7 +10,7 @@ use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 const CAPACITY: usize = 256;
 /// Databases that can ask for workers between two rounds of the launcher.
 const REQUESTS: usize = 64;
-/// How long DROP DATABASE keeps workers out.
+/// How long workers keep out of a database that is wanted without connections.
 const BAR_MICROSECONDS: i64 = 10_000_000;
 
 /// What a worker does.
@@ -144,18 +144,21 @@ pub fn take_requests() -> Vec<pg_sys::Oid> {
     taken
 }
 
-/// Keeps workers out of a database that is about to be dropped and returns those that are in it. If the database is
-/// still there afterwards, the launcher finds the request left behind.
+/// Keeps workers out of a database that is wanted without connections and returns those that are in it. If the
+/// database is still there afterwards, the launcher finds the request left behind.
 pub fn bar(database: pg_sys::Oid) -> Vec<i32> {
     if !preloaded() {
         return Vec::new();
     }
+    let wanted = database.to_u32();
+    let inside = {
+        let mut registry = REGISTRY.exclusive();
+        registry.barred = (wanted, now() + BAR_MICROSECONDS);
+        let entries = registry.entries.iter().filter(|entry| entry.database == wanted && entry.pid != 0);
+        entries.map(|entry| entry.pid).collect()
+    };
     request(database);
-    let mut registry = REGISTRY.exclusive();
-    registry.barred = (database.to_u32(), now() + BAR_MICROSECONDS);
-    let inside =
-        registry.entries.iter().filter(|entry| entry.database == database.to_u32() && entry.pid != 0);
-    inside.map(|entry| entry.pid).collect()
+    inside
 }
 
 /// Whether workers are to keep out of this database for now.

@@ -1,6 +1,8 @@
-//! Makes way for DROP DATABASE: workers are connections, and a database with connections cannot be dropped.
+//! Makes way for statements that want a database for themselves: workers are connections, and a database with
+//! connections can be neither dropped nor copied nor renamed.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::*;
@@ -27,7 +29,7 @@ pub fn install() {
 #[allow(unsafe_code, clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,
-    query: *const core::ffi::c_char,
+    query: *const c_char,
     read_only_tree: bool,
     context: pg_sys::ProcessUtilityContext::Type,
     parameters: pg_sys::ParamListInfo,
@@ -38,10 +40,10 @@ unsafe extern "C-unwind" fn process_utility(
     // SAFETY: the server passes a valid statement; the node's tag says what it is.
     unsafe {
         let node = (*statement).utilityStmt;
-        if pgrx::is_a(node, pg_sys::NodeTag::T_DropdbStmt) {
-            let name = (*node.cast::<pg_sys::DropdbStmt>()).dbname;
+        let name = wanted_alone(node);
+        if !name.is_null() {
             let database = pg_sys::get_database_oid(name, true);
-            if may_drop(database) {
+            if may_clear(database) {
                 clear_of_workers(database);
             }
         }
@@ -64,9 +66,40 @@ unsafe extern "C-unwind" fn process_utility(
     }
 }
 
-/// Only a role that may drop the database moves its workers.
+/// The database that the statement needs without connections; null for other statements.
 #[allow(unsafe_code)]
-unsafe fn may_drop(database: pg_sys::Oid) -> bool {
+unsafe fn wanted_alone(node: *mut pg_sys::Node) -> *const c_char {
+    // SAFETY: the tag says what the node is; its names end with a zero byte.
+    unsafe {
+        match (*node).type_ {
+            pg_sys::NodeTag::T_DropdbStmt => (*node.cast::<pg_sys::DropdbStmt>()).dbname,
+            pg_sys::NodeTag::T_CreatedbStmt => template(node.cast()),
+            pg_sys::NodeTag::T_RenameStmt => {
+                let rename = node.cast::<pg_sys::RenameStmt>();
+                let is_database = (*rename).renameType == pg_sys::ObjectType::OBJECT_DATABASE;
+                if is_database { (*rename).subname } else { ptr::null() }
+            }
+            _ => ptr::null(),
+        }
+    }
+}
+
+/// The database that CREATE DATABASE copies, where the statement names it.
+#[allow(unsafe_code)]
+unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> *const c_char {
+    // SAFETY: the options are a list of DefElem.
+    unsafe {
+        let options = pgrx::PgList::<pg_sys::DefElem>::from_pg((*statement).options);
+        let mut templates = options
+            .iter_ptr()
+            .filter(|option| CStr::from_ptr((**option).defname) == c"template" && !(**option).arg.is_null());
+        templates.next().map_or(ptr::null(), |option| pg_sys::defGetString(option).cast_const())
+    }
+}
+
+/// Only the owner of the database moves its workers.
+#[allow(unsafe_code)]
+unsafe fn may_clear(database: pg_sys::Oid) -> bool {
     // SAFETY: catalog look-ups in the statement's transaction.
     unsafe { database != pg_sys::InvalidOid && owns_database(database) }
 }

@@ -12,6 +12,9 @@ use crate::database;
 use crate::error::{Error, Result};
 use crate::settings;
 
+/// Bytes of pictures and payloads in one claim, but for a single item that is larger: bounds the worker's memory.
+const CLAIM_BYTES: usize = 64 << 20;
+
 /// A stream that this worker holds, with the items it took.
 pub struct Claim {
     pub camera_id: String,
@@ -62,9 +65,10 @@ pub fn claim(worker_id: i64) -> Result<Vec<Claim>> {
         for row in database::execute(client, STREAMS, &[worker_id.into(), lease.into(), limit.into()])? {
             claims.push(read_claim(&row)?);
         }
-        let share = (settings::claim_size() / claims.len().max(1)).max(1);
+        let streams = claims.len().max(1);
+        let most_items = (settings::claim_size() / streams).max(1);
         for claim in &mut claims {
-            claim.items = take_items(client, worker_id, claim, share)?;
+            claim.items = take_items(client, worker_id, claim, most_items, CLAIM_BYTES / streams)?;
         }
         Ok(claims)
     })
@@ -81,13 +85,20 @@ fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {
     })
 }
 
-fn take_items(client: &mut SpiClient<'_>, worker_id: i64, claim: &Claim, limit: usize) -> Result<Vec<Item>> {
+fn take_items(
+    client: &mut SpiClient<'_>,
+    worker_id: i64,
+    claim: &Claim,
+    most_items: usize,
+    most_bytes: usize,
+) -> Result<Vec<Item>> {
     const ITEMS: &str = include_str!("claim_items.sql");
     let arguments = [
         claim.camera_id.as_str().into(),
         claim.stream_id.as_str().into(),
         worker_id.into(),
-        (limit as i64).into(),
+        (most_items as i64).into(),
+        (most_bytes as i64).into(),
     ];
     database::execute(client, ITEMS, &arguments)?.map(|row| read_item(&row)).collect()
 }
@@ -149,14 +160,25 @@ pub fn renew(worker_id: i64) -> Result<()> {
 
 /// Gives everything back that this worker holds, as if it had never been claimed; due again after `pause` seconds.
 pub fn release(worker_id: i64, pause: f64) -> Result<()> {
+    give_back(worker_id, None, None, pause)
+}
+
+/// As [`release`], for one stream.
+pub fn put_back(worker_id: i64, claim: &Claim, pause: f64) -> Result<()> {
+    give_back(worker_id, Some(&claim.camera_id), Some(&claim.stream_id), pause)
+}
+
+fn give_back(worker_id: i64, camera_id: Option<&str>, stream_id: Option<&str>, pause: f64) -> Result<()> {
     const ITEMS: &str = "UPDATE camcount.queue_items
         SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, processing_started_at = NULL,
-            available_at = clock_timestamp() + $2 * interval '1 second'
-        WHERE status = 'processing' AND claimed_by = $1";
-    const STREAMS: &str =
-        "UPDATE camcount.stream_state SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1";
-    database::run(ITEMS, &[worker_id.into(), pause.into()])?;
-    database::run(STREAMS, &[worker_id.into()])?;
+            available_at = clock_timestamp() + $4 * interval '1 second'
+        WHERE status = 'processing' AND claimed_by = $1
+          AND ($2 IS NULL OR camera_id = $2) AND ($3 IS NULL OR stream_id = $3)";
+    const STREAMS: &str = "UPDATE camcount.stream_state SET claimed_by = NULL, lease_until = NULL
+        WHERE claimed_by = $1 AND ($2 IS NULL OR camera_id = $2) AND ($3 IS NULL OR stream_id = $3)";
+    let arguments = [worker_id.into(), camera_id.into(), stream_id.into(), pause.into()];
+    database::run(ITEMS, &arguments)?;
+    database::run(STREAMS, &arguments[..3])?;
     Ok(())
 }
 

@@ -1,16 +1,17 @@
-//! Pictures to detections, outside any transaction. Decoding and resizing run one step ahead of the model, on a thread
-//! of their own that never touches Postgres.
+//! Pictures to detections, outside any transaction.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use camcount_vision::decode::{self, Limits};
+use camcount_vision::decode::Limits;
 use camcount_vision::detection::Detection;
-use camcount_vision::model::{Detector, Input, Preprocessor};
+use camcount_vision::model::{Detector, PrepareError, Prepared, prepare_together};
 
 use crate::error::{Error, Result};
 use crate::worker::process;
+
+/// Pictures prepared at once where a batch has fewer; bounds the memory that decoded pictures take.
+const MOST_TOGETHER: usize = 4;
 
 /// What one model found in one picture.
 pub struct Seen {
@@ -18,14 +19,8 @@ pub struct Seen {
     pub height: u32,
     /// Best first.
     pub detections: Vec<Detection>,
-    /// This picture's share of the model's run and its preparation.
+    /// This picture's share of its preparation and the model's run.
     pub elapsed: Duration,
-}
-
-/// A picture made ready for the model.
-struct Prepared {
-    place: usize,
-    outcome: Result<(u32, u32, Input)>,
 }
 
 /// Runs a model over pictures, `batch_size` at a time. `go_on` is asked before each run; where it says no, what is
@@ -38,66 +33,58 @@ pub fn run(
     mut go_on: impl FnMut() -> bool,
 ) -> Result<Vec<Option<Result<Seen>>>> {
     let batch_size = batch_size.min(detector.max_batch()).max(1);
+    let cores = available_parallelism().map_or(1, usize::from);
     let preprocessor = detector.preprocessor();
-    let mut outcomes: Vec<Option<Result<Seen>>> = pictures.iter().map(|_| None).collect();
-    thread::scope(|scope| {
-        let (ready, prepared) = sync_channel(batch_size);
-        process::without_signals(|| {
-            scope.spawn(move || {
-                for (place, picture) in pictures.iter().enumerate() {
-                    let outcome = prepare(&preprocessor, picture, limits);
-                    if ready.send(Prepared { place, outcome }).is_err() {
-                        break;
-                    }
-                }
-            })
-        });
-        while go_on() {
-            let batch = next_batch(&prepared, batch_size);
-            if batch.is_empty() {
-                break;
+    let mut outcomes = Vec::with_capacity(pictures.len());
+    for group in pictures.chunks(batch_size.max(cores.min(MOST_TOGETHER))) {
+        let started = Instant::now();
+        let prepared = process::without_signals(|| prepare_together(&preprocessor, group, limits));
+        let share = started.elapsed() / group.len() as u32;
+        let mut prepared = prepared.into_iter().peekable();
+        while prepared.peek().is_some() {
+            if !go_on() {
+                outcomes.resize_with(pictures.len(), || None);
+                return Ok(outcomes);
             }
-            for (place, outcome) in run_batch(detector, batch)? {
-                outcomes[place] = Some(outcome);
-            }
+            let batch = prepared.by_ref().take(batch_size).collect();
+            outcomes.extend(run_batch(detector, batch, share)?.into_iter().map(Some));
         }
-        Ok(outcomes)
-    })
-}
-
-fn prepare(preprocessor: &Preprocessor, picture: &[u8], limits: Limits) -> Result<(u32, u32, Input)> {
-    let picture =
-        decode::decode(picture, &limits).map_err(|source| Error::Image { parameter: "image", source })?;
-    let input =
-        preprocessor.prepare(&picture).map_err(|source| Error::Model { name: "input".into(), source })?;
-    Ok((picture.width, picture.height, input))
-}
-
-fn next_batch(prepared: &Receiver<Prepared>, batch_size: usize) -> Vec<Prepared> {
-    prepared.iter().take(batch_size).collect()
-}
-
-fn run_batch(detector: &mut Detector, batch: Vec<Prepared>) -> Result<Vec<(usize, Result<Seen>)>> {
-    let started = Instant::now();
-    let mut outcomes = Vec::with_capacity(batch.len());
-    let mut inputs = Vec::new();
-    let mut places = Vec::new();
-    for Prepared { place, outcome } in batch {
-        match outcome {
-            Ok((width, height, input)) => {
-                inputs.push(input);
-                places.push((place, width, height));
-            }
-            Err(error) => outcomes.push((place, Err(error))),
-        }
-    }
-    if inputs.is_empty() {
-        return Ok(outcomes);
-    }
-    let found = detector.infer(&inputs).map_err(|source| Error::Model { name: "run".into(), source })?;
-    let elapsed = started.elapsed() / inputs.len() as u32;
-    for ((place, width, height), detections) in places.into_iter().zip(found) {
-        outcomes.push((place, Ok(Seen { width, height, detections, elapsed })));
     }
     Ok(outcomes)
+}
+
+/// One run of the model over those pictures of the batch that could be prepared.
+fn run_batch(
+    detector: &mut Detector,
+    batch: Vec<Result<Prepared, PrepareError>>,
+    share: Duration,
+) -> Result<Vec<Result<Seen>>> {
+    let started = Instant::now();
+    let mut inputs = Vec::with_capacity(batch.len());
+    let mut sizes = Vec::with_capacity(batch.len());
+    for prepared in batch {
+        sizes.push(prepared.map_err(refusal).map(|Prepared { width, height, input }| {
+            inputs.push(input);
+            (width, height)
+        }));
+    }
+    if inputs.is_empty() {
+        return Ok(sizes.into_iter().filter_map(|size| size.err().map(Err)).collect());
+    }
+    let found = detector.infer(&inputs).map_err(|source| Error::Model { name: "run".into(), source })?;
+    let elapsed = share + started.elapsed() / inputs.len() as u32;
+    let mut found = found.into_iter();
+    let seen = sizes.into_iter().map(|size| {
+        let (width, height) = size?;
+        Ok(Seen { width, height, detections: found.next().unwrap_or_default(), elapsed })
+    });
+    Ok(seen.collect())
+}
+
+fn refusal(error: PrepareError) -> Error {
+    match error {
+        PrepareError::Decode(source) => Error::Image { parameter: "image", source },
+        PrepareError::TooSmall { .. } => Error::invalid("image", format!("is too small: {error}")),
+        PrepareError::Resize(source) => Error::Model { name: "input".into(), source },
+    }
 }

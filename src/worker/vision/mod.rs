@@ -50,6 +50,8 @@ struct Vision {
     figures: Pending,
     /// When an item that was put up for another attempt may be due.
     retry_at: Option<Instant>,
+    /// Why a stream's frames were put back, until a round succeeds.
+    waiting_for: Option<String>,
 }
 
 /// How a round ended.
@@ -72,6 +74,7 @@ impl Vision {
             pipelines: Pipelines::default(),
             figures: Pending::default(),
             retry_at: None,
+            waiting_for: None,
         }
     }
 
@@ -121,7 +124,10 @@ impl Vision {
             self.roll_up(!claims.is_empty())?;
         }
         if claims.is_empty() {
-            self.status.set_state("idle", None);
+            match self.waiting_for.clone() {
+                Some(model) => self.status.set_state("waiting", Some(model)),
+                None => self.status.set_state("idle", None),
+            }
             return Ok(Round::Idle);
         }
         let work: Vec<Work> = claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
@@ -130,11 +136,15 @@ impl Vision {
 
     fn process(&mut self, mut work: Vec<Work>) -> Result<Round> {
         if let Err(error) = self.open_models(&work) {
-            // Nothing is wrong with the items: they wait, untouched, until the model is there.
-            self.status.set_state("waiting", Some(error.to_string()));
-            self.release(PAUSE);
-            return Ok(Round::Idle);
+            if work.len() > 1 {
+                // One stream's missing model must not hold up the others of its batch.
+                work.into_iter().try_for_each(|work| self.process(vec![work]).map(drop))?;
+            } else {
+                self.wait_for_model(&work, &error)?;
+            }
+            return Ok(Round::Worked);
         }
+        self.waiting_for = None;
         self.status.set_state("running", None);
         match self.infer(&mut work) {
             Ok(true) => {}
@@ -151,6 +161,17 @@ impl Vision {
             self.apply(work)?;
         }
         Ok(Round::Worked)
+    }
+
+    /// Nothing is wrong with the items: they wait, untouched, until the model is there, and other streams go on.
+    fn wait_for_model(&mut self, work: &[Work], error: &Error) -> Result<()> {
+        let worker_id = self.status.worker_id;
+        self.waiting_for = Some(error.to_string());
+        self.status.set_state("waiting", self.waiting_for.clone());
+        self.retry_at = Some(Instant::now() + PAUSE);
+        process::transaction(|| {
+            work.iter().try_for_each(|work| claim::put_back(worker_id, &work.claim, PAUSE.as_secs_f64()))
+        })
     }
 
     fn open_models(&mut self, work: &[Work]) -> Result<()> {

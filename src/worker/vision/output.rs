@@ -29,6 +29,13 @@ const MINUTE: i64 = 60_000_000;
 /// Rows of one table, keyed so that a later frame replaces what an earlier one said.
 type Latest<K> = BTreeMap<K, Value>;
 
+/// A density cell's minute.
+#[derive(Default)]
+struct Cell {
+    person_seconds: f64,
+    heat: f64,
+}
+
 /// Everything that is to be written for one claim.
 pub struct Output<'a> {
     claim: &'a Claim,
@@ -40,7 +47,7 @@ pub struct Output<'a> {
     entered: Vec<Value>,
     left: Vec<Value>,
     zones: Latest<(String, String)>,
-    density: BTreeMap<(String, i64, [u32; 4]), f64>,
+    density: BTreeMap<(String, i64, [u32; 4]), Cell>,
     metrics: Vec<Value>,
     counters: BTreeMap<String, i32>,
     events: Vec<(String, Value)>,
@@ -228,7 +235,9 @@ impl<'a> Output<'a> {
             let minute = time.0.div_euclid(MINUTE) * MINUTE;
             let key =
                 (pipeline.pipeline_id.clone(), minute, [grid.columns, grid.rows, cell.column, cell.row]);
-            *self.density.entry(key).or_default() += cell.person_seconds;
+            let sum = self.density.entry(key).or_default();
+            sum.person_seconds += cell.person_seconds;
+            sum.heat = cell.heat;
         }
     }
 
@@ -375,10 +384,10 @@ fn track_row(pipeline: &Pipeline, track: &TrackView) -> Value {
     })
 }
 
-fn density_row(entry: (&(String, i64, [u32; 4]), &f64)) -> Value {
-    let ((pipeline, minute, [columns, rows, x, y]), seconds) = entry;
+fn density_row(entry: (&(String, i64, [u32; 4]), &Cell)) -> Value {
+    let ((pipeline, minute, [columns, rows, x, y]), cell) = entry;
     json!({"pipeline_id": pipeline, "bucket_start": text(Timestamp(*minute)), "grid_columns": columns,
-           "grid_rows": rows, "cell_x": x, "cell_y": y, "person_seconds": seconds})
+           "grid_rows": rows, "cell_x": x, "cell_y": y, "person_seconds": cell.person_seconds, "heat": cell.heat})
 }
 
 /// A time as Postgres reads it back exactly.

@@ -1,5 +1,6 @@
 -- $1 first pause in milliseconds. What a worker held that is gone, or whose lease ran out, is queued again; an item
--- without attempts left rests as failed.
+-- without attempts left rests as failed. It has one more than after errors: the first was made in company, and not
+-- every end of a worker is the fault of what it held.
 WITH abandoned AS (
     SELECT camera_id, stream_id, claimed_by
     FROM camcount.stream_state AS stream
@@ -9,8 +10,8 @@ WITH abandoned AS (
     FOR UPDATE SKIP LOCKED
 ), item AS (
     UPDATE camcount.queue_items AS item
-    SET status = CASE WHEN attempts >= max_attempts THEN 'failed' ELSE 'queued' END,
-        completed_at = CASE WHEN attempts >= max_attempts THEN clock_timestamp() END,
+    SET status = CASE WHEN attempts > max_attempts THEN 'failed' ELSE 'queued' END,
+        completed_at = CASE WHEN attempts > max_attempts THEN clock_timestamp() END,
         available_at = clock_timestamp() + $1 * 2 ^ least(attempts - 1, 16) * interval '1 millisecond',
         claimed_by = NULL,
         error_code = 'XX000', error_message = 'the worker that held this item ended'

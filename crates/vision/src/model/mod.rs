@@ -23,5 +23,7 @@ mod runtime;
 pub use config::{ColorOrder, HeadKind, Layout, ModelConfig, Resize, ResolvedInput, ResolvedModel};
 pub use detector::Detector;
 pub use error::ModelError;
-pub use preprocess::{Input, Letterbox, Preprocessor};
+pub use preprocess::{
+    Input, Letterbox, PrepareError, Prepared, Preprocessor, SMALLEST_SIDE, prepare_together,
+};
 pub use runtime::{ExecutionProvider, ProviderChoice, Runtime, RuntimeError, SessionOptions};

@@ -1,14 +1,19 @@
 //! Pictures to a model's input.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::{ColorOrder, Layout, ModelError, Resize, ResolvedModel};
-use crate::decode::Picture;
+use super::{ColorOrder, Layout, ModelError, Resize, ResolvedInput, ResolvedModel};
+use crate::decode::{DecodeError, Limits, Picture, decode};
 use crate::geometry::BBox;
+
+/// Pixels that a picture has at least, across and down: in less nobody can be made out.
+pub const SMALLEST_SIDE: u32 = 8;
 
 /// One picture as a model takes it.
 #[derive(Clone, Debug)]
@@ -56,6 +61,10 @@ impl Letterbox {
         }
     }
 
+    fn fills(&self, input: &ResolvedInput) -> bool {
+        (self.width, self.height) == (input.width, input.height)
+    }
+
     /// From corners (left, top, right, bottom) in pixels of the input to a normalised box, clipped to the picture.
     /// `None` where nothing of the box lies in the picture.
     pub fn to_picture(&self, corners: [f32; 4]) -> Option<BBox> {
@@ -83,8 +92,8 @@ impl Preprocessor {
         let letterbox = Letterbox::new(self.model.resize, (picture.width, picture.height), size);
         let resized = resize(picture, letterbox.width, letterbox.height)?;
         let values = match self.model.input.layout {
-            Layout::Nchw => self.planes(resized.pixels(), &letterbox),
-            Layout::Nhwc => self.interleaved(resized.pixels(), &letterbox),
+            Layout::Nchw => self.planes(&resized, &letterbox),
+            Layout::Nhwc => self.interleaved(&resized, &letterbox),
         };
         Ok(Input { values, letterbox })
     }
@@ -103,7 +112,7 @@ impl Preprocessor {
         }
     }
 
-    fn planes(&self, rgb: &[U8x3], letterbox: &Letterbox) -> Vec<f32> {
+    fn planes(&self, rgb: &[u8], letterbox: &Letterbox) -> Vec<f32> {
         let (width, height) = (self.model.input.width as usize, self.model.input.height as usize);
         let (affine, sources) = (self.affine(), self.source_channels());
         let mut values = Vec::with_capacity(width * height * 3);
@@ -111,28 +120,40 @@ impl Preprocessor {
             let plane = values.len();
             values.resize(plane + width * height, f32::from(self.model.pad_value) * factor + offset);
             let rows = values[plane..].chunks_exact_mut(width).skip(letterbox.top as usize);
-            for (row, pixels) in rows.zip(rgb.chunks_exact(letterbox.width as usize)) {
+            for (row, bytes) in rows.zip(rgb.chunks_exact(letterbox.width as usize * 3)) {
                 let row = &mut row[letterbox.left as usize..];
-                for (value, pixel) in row.iter_mut().zip(pixels) {
-                    *value = f32::from(pixel.0[source]) * factor + offset;
+                for (value, pixel) in row.iter_mut().zip(bytes.as_chunks::<3>().0) {
+                    *value = f32::from(pixel[source]) * factor + offset;
                 }
             }
         }
         values
     }
 
-    fn interleaved(&self, rgb: &[U8x3], letterbox: &Letterbox) -> Vec<f32> {
+    fn interleaved(&self, rgb: &[u8], letterbox: &Letterbox) -> Vec<f32> {
         let (width, height) = (self.model.input.width as usize, self.model.input.height as usize);
         let (affine, sources) = (self.affine(), self.source_channels());
-        let pad = affine.map(|(factor, offset)| f32::from(self.model.pad_value) * factor + offset);
-        let mut values = pad.repeat(width * height);
+        let mut values = vec![0.0; width * height * 3];
+        if !letterbox.fills(&self.model.input) {
+            let pad = affine.map(|(factor, offset)| f32::from(self.model.pad_value) * factor + offset);
+            values.as_chunks_mut::<3>().0.fill(pad);
+        }
+        let (factor, offset) = affine[0];
+        let is_uniform = sources == [0, 1, 2] && affine == [affine[0]; 3];
         let rows = values.chunks_exact_mut(width * 3).skip(letterbox.top as usize);
-        for (row, pixels) in rows.zip(rgb.chunks_exact(letterbox.width as usize)) {
+        for (row, bytes) in rows.zip(rgb.chunks_exact(letterbox.width as usize * 3)) {
             let row = &mut row[letterbox.left as usize * 3..];
-            for (value, pixel) in row.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+            if is_uniform {
+                // One loop over bytes is vectorised; one over pixels is not.
+                for (value, &byte) in row.iter_mut().zip(bytes) {
+                    *value = f32::from(byte) * factor + offset;
+                }
+                continue;
+            }
+            for (value, pixel) in row.as_chunks_mut::<3>().0.iter_mut().zip(bytes.as_chunks::<3>().0) {
                 *value = std::array::from_fn(|channel| {
                     let (factor, offset) = affine[channel];
-                    f32::from(pixel.0[sources[channel]]) * factor + offset
+                    f32::from(pixel[sources[channel]]) * factor + offset
                 });
             }
         }
@@ -140,19 +161,78 @@ impl Preprocessor {
     }
 }
 
+/// A picture decoded and made ready for a model.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Width of the picture, in pixels.
+    pub width: u32,
+    /// Height of the picture, in pixels.
+    pub height: u32,
+    /// What the model takes.
+    pub input: Input,
+}
+
+/// Why a picture cannot be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// It cannot be decoded.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Nobody can be made out in it.
+    #[error("the image has {width}x{height} pixels: at least {SMALLEST_SIDE} are needed each way")]
+    TooSmall {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// It cannot be resized.
+    #[error(transparent)]
+    Resize(#[from] ModelError),
+}
+
+/// Decodes and prepares a few pictures at once, one thread for each, the caller's among them; outcomes are in the order
+/// of the pictures. It is to run while the model does not: a model that uses every core loses more by a core that is
+/// taken from it than the preparation takes.
+pub fn prepare_together(
+    preprocessor: &Preprocessor,
+    pictures: &[&[u8]],
+    limits: Limits,
+) -> Vec<Result<Prepared, PrepareError>> {
+    let prepare_one = |picture: &[u8]| {
+        let picture = decode(picture, &limits)?;
+        let Picture { width, height, .. } = picture;
+        if width.min(height) < SMALLEST_SIDE {
+            return Err(PrepareError::TooSmall { width, height });
+        }
+        let input = preprocessor.prepare(&picture)?;
+        Ok(Prepared { width, height, input })
+    };
+    let Some((first, others)) = pictures.split_first() else { return Vec::new() };
+    thread::scope(|scope| {
+        let others: Vec<_> = others.iter().map(|picture| scope.spawn(move || prepare_one(picture))).collect();
+        let joined = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        let first = prepare_one(first);
+        [first].into_iter().chain(others.into_iter().map(joined)).collect()
+    })
+}
+
 /// Bilinear, sampling two by two pixels like OpenCV's `INTER_LINEAR`, with which these detectors were trained.
-fn resize(picture: &Picture, width: u32, height: u32) -> Result<TypedImage<'static, U8x3>, ModelError> {
+fn resize(picture: &Picture, width: u32, height: u32) -> Result<Vec<u8>, ModelError> {
     let Picture { width: across, height: down, rgb } = picture;
     let unusable = || ModelError::Picture { width: *across, height: *down, bytes: rgb.len() };
     if rgb.is_empty() || rgb.len() as u64 != u64::from(*across) * u64::from(*down) * 3 {
         return Err(unusable());
     }
     let source = TypedImageRef::<U8x3>::from_buffer(*across, *down, rgb).map_err(|_| unusable())?;
-    let mut resized = TypedImage::new(width, height);
+    let mut bytes = vec![0; width as usize * height as usize * 3];
+    let mut resized = TypedImage::from_buffer(width, height, &mut bytes).map_err(|_| unusable())?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear));
     // The untyped `resize` compiles every pixel type into this crate: minutes.
-    Resizer::new().resize_typed(&source, &mut resized, &options).map_err(|_| unusable())?;
-    Ok(resized)
+    Resizer::new().resize_typed::<U8x3>(&source, &mut resized, &options).map_err(|_| unusable())?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -160,7 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{HeadKind, ModelConfig, ResolvedInput};
+    use crate::model::{HeadKind, ModelConfig};
 
     fn preprocessor(config: ModelConfig, width: u32, height: u32, layout: Layout) -> Preprocessor {
         let input = ResolvedInput { name: "images".to_owned(), width, height, layout, dynamic_batch: false };

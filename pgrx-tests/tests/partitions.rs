@@ -1,0 +1,46 @@
+//! Rows stay in sight while they move to a partition of their own.
+
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use camcount_cluster_tests::cluster::with_cluster;
+use camcount_cluster_tests::material::Material;
+use camcount_cluster_tests::site::{SOON, Site, unloaded};
+use camcount_cluster_tests::wait::wait_until;
+
+const FRAMES: usize = 20;
+
+/// What a vision worker asks when it claims: an item with its picture. One row for each frame that can be found.
+const WITH_PICTURES: &str = "SELECT count(frame.image) FROM camcount.queue_items AS item
+    LEFT JOIN camcount.frames AS frame
+        ON frame.ingestion_id = item.ingestion_id AND frame.camera_id = item.camera_id
+       AND frame.ingestion_timestamp = item.queued_at";
+
+#[test]
+fn a_query_that_waits_while_rows_move_finds_them_afterwards() -> Result<()> {
+    let Some(material) = Material::find(FRAMES)? else { return Ok(()) };
+    // Without workers nothing moves but by this test's hand.
+    with_cluster(&material.server, &unloaded(&[]), |cluster| {
+        let site = Site::create(cluster, "site")?;
+        site.ingest("plaza", &material.frames)?;
+        let mut witness = site.connect()?;
+        let mut mover = site.connect()?;
+        let mut moving = mover.transaction()?;
+        let made: i32 = moving.query_one("SELECT camcount.create_partitions()", &[])?.try_get(0)?;
+        ensure!(made > 0, "no partition was made: nothing moves");
+
+        let found = thread::scope(|scope| -> Result<i64> {
+            let reading = scope
+                .spawn(|| -> Result<i64> { Ok(site.connect()?.query_one(WITH_PICTURES, &[])?.try_get(0)?) });
+            wait_until("the query waits for the move", SOON, || {
+                const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)";
+                Ok(reading.is_finished() || witness.query_one(WAITING, &[])?.try_get(0)?)
+            })?;
+            ensure!(!reading.is_finished(), "the query did not wait: the test proves nothing");
+            moving.commit()?;
+            reading.join().ok().context("the reader panicked")?
+        })?;
+        ensure!(found == FRAMES as i64, "{found} of {FRAMES} frames in sight");
+        Ok(())
+    })
+}
