@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn handlers_queue_with_the_documented_priorities_and_inactive_ones_not_at_all() {
+    fn active_handlers_queue_with_the_documented_priorities() {
         run("INSERT INTO camcount.event_handlers (handler_name, handler_type, event_types, is_active) VALUES
              ('does', 'processor', '{*}', true), ('projects', 'projector', '{*}', true),
              ('notifies', 'notifier', '{*}', true), ('sleeps', 'processor', '{*}', false)");
