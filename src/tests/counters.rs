@@ -16,7 +16,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_counter_begins_with_its_first_increment_and_adds_up_in_one_transaction() {
+    fn increments_in_one_transaction_add_up() {
         assert_eq!(get::<i32>("SELECT camcount.increment_realtime_counter('gate', 'door.in')"), 1);
         assert_eq!(increment(2), 3);
         assert_eq!(counts(), "3 3 3 3 3 3");
@@ -80,7 +80,7 @@ mod tests {
 
     /// Resolution 48.
     #[pg_test]
-    fn a_count_beyond_integer_is_stored_and_only_refused_as_the_documented_result() {
+    fn a_count_beyond_integer_is_stored_but_not_returned() {
         increment(1);
         run("UPDATE camcount.realtime_counters SET current_count = 2147483646, total_count = 5000000000");
         assert_eq!(increment(1), i32::MAX);
@@ -105,7 +105,7 @@ mod tests {
 
     /// Resolution 49.
     #[pg_test]
-    fn a_negative_increment_lowers_the_current_count_alone_and_not_below_zero() {
+    fn a_negative_increment_lowers_the_current_count_alone() {
         increment(5);
         assert_eq!(increment(-2), 3);
         assert_eq!(counts(), "3 5 5 5 5 5");

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn handlers_queue_with_the_documented_priorities_and_inactive_ones_not_at_all() {
+    fn active_handlers_queue_with_the_documented_priorities() {
         run("INSERT INTO camcount.event_handlers (handler_name, handler_type, event_types, is_active) VALUES
              ('does', 'processor', '{*}', true), ('projects', 'projector', '{*}', true),
              ('notifies', 'notifier', '{*}', true), ('sleeps', 'processor', '{*}', false)");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_publish_event_are_named() {
         for (arguments, code, named) in [
             ("NULL, 'camera', 'noted', '{}'", "22004", "p_aggregate_id"),
             ("'gate', NULL, 'noted', '{}'", "22004", "p_aggregate_type"),

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn results_go_to_the_queue_of_high_priority_in_the_documented_order() {
+    fn results_have_high_priority_in_the_documented_order() {
         ingest("detection", DETECTIONS);
         ingest("tracking", DETECTIONS);
         ingest("counting", r#"{"counter": "in", "value": 2}"#);

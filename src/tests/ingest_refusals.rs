@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_ingestion_are_named() {
         for (index, argument, parameter) in [
             (0, "repeat('c', 101)", "p_camera_id"),
             (0, "''", "p_camera_id"),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn payloads_that_do_not_fit_their_data_type_are_refused_with_the_key() {
+    fn payloads_that_do_not_fit_are_refused_with_the_key() {
         let detection = |detection: &str| format!(r#"{{"width":10,"height":10,"detections":[{detection}]}}"#);
         for (data_type, payload, named) in [
             ("detection", "{}".to_owned(), "width"),

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_record_metric_are_named() {
         for (index, argument, code, parameter) in [
             (0, "NULL", "22004", "p_camera_id"),
             (0, "repeat('c', 101)", "22023", "p_camera_id"),

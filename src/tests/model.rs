@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn wrong_arguments_are_named() {
+    fn wrong_arguments_of_register_model_are_named() {
         for (arguments, code, named) in [
             (r#"NULL, '\x00', '{"head": "yolox"}'"#, "22004", "p_model_name"),
             (r#"'m', NULL, '{"head": "yolox"}'"#, "22004", "p_onnx"),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_file_that_does_not_fit_its_configuration_is_refused_with_both_sides() {
+    fn a_file_that_does_not_fit_is_refused_with_both_sides() {
         if !prepare() {
             return;
         }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn detectors_as_their_projects_publish_them_are_taken_with_their_head_alone() {
+    fn published_detectors_are_taken_with_their_head_alone() {
         if !prepare() {
             return;
         }

@@ -33,10 +33,12 @@ mod tests {
         alone();
         create_all();
         run("SELECT camcount.record_metric('gate', 'people', now(), 1)");
-        let partition: String =
-            get("SELECT tableoid::regclass::text FROM camcount.timeseries_data WHERE camera_id = 'gate'");
+        let partition: String = get(
+            "SELECT c.relname::text FROM camcount.timeseries_data d JOIN pg_class c ON c.oid = d.tableoid
+             WHERE d.camera_id = 'gate'",
+        );
         let expected: String = get(
-            "SELECT 'camcount.timeseries_data_p' || to_char(camcount.partition_start('7 days', now()) AT TIME ZONE 'UTC', 'YYYYMMDD')",
+            "SELECT 'timeseries_data_p' || to_char(camcount.partition_start('7 days', now()) AT TIME ZONE 'UTC', 'YYYYMMDD')",
         );
         assert_eq!(partition, expected);
     }

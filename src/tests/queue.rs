@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn an_attempt_that_fails_waits_longer_each_time_and_ends_as_a_dead_letter() {
+    fn failed_attempts_wait_longer_and_end_as_a_dead_letter() {
         let id = claimed_frame(3);
         for (seconds, expected) in
             [(1, "queued pending 1 1 XX000 XX000"), (2, "queued pending 2 2 XX000 XX000")]

@@ -178,7 +178,7 @@ mod tests {
 
     /// Resolution 9: lengths are checked, not cut. That ids fit is tested with the ingestion.
     #[pg_test]
-    fn names_of_100_characters_fit_every_table_and_longer_ones_are_refused() {
+    fn names_of_100_characters_fit_and_longer_ones_are_refused() {
         assert_eq!(columns("a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype)"), "");
         run("SELECT camcount.increment_realtime_counter(repeat('ộ', 100), repeat('ộ', 100))");
         run("SELECT camcount.record_metric(repeat('ộ', 100), repeat('ộ', 100), now(), 1)");

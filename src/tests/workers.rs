@@ -25,7 +25,7 @@ mod tests {
 
     /// The one test that touches workers: others would find them stopped. Vision workers are set to none.
     #[pg_test]
-    fn a_database_with_the_extension_has_workers_until_they_are_stopped() {
+    fn workers_run_until_they_are_stopped() {
         await_workers("maintenance");
         run("SELECT camcount.start_workers()");
         assert_eq!(workers(), "maintenance");
