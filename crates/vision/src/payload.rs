@@ -73,6 +73,9 @@ struct RawDetection {
 /// # Errors
 /// [`PayloadError`] where a key is missing or a value is out of range.
 pub fn parse_detections(payload: &Value, tracked: bool) -> Result<EdgeFrame, PayloadError> {
+    if !payload.is_object() {
+        return Err(PayloadError::Shape("expected an object with width, height and detections".into()));
+    }
     let raw = RawFrame::deserialize(payload).map_err(|error| PayloadError::Shape(error.to_string()))?;
     for (key, value) in [("width", raw.width), ("height", raw.height)] {
         if value == 0 {
@@ -130,7 +133,8 @@ pub fn parse_counts(payload: &Value) -> Result<Vec<Count>, PayloadError> {
     let shape = |error: serde_json::Error| PayloadError::Shape(error.to_string());
     let counts = match payload {
         Value::Array(_) => Vec::<Count>::deserialize(payload).map_err(shape)?,
-        _ => vec![Count::deserialize(payload).map_err(shape)?],
+        Value::Object(_) => vec![Count::deserialize(payload).map_err(shape)?],
+        _ => return Err(PayloadError::Shape("expected a list of objects with counter and value".into())),
     };
     check_length("the list", counts.len())?;
     for (index, count) in counts.iter().enumerate() {
@@ -190,6 +194,9 @@ mod tests {
             let message = parse_detections(&frame(detection), false).unwrap_err().to_string();
             assert!(message.contains(key), "{message} does not name {key}");
         }
+        // serde would take an array for the struct.
+        let list = json!([200, 100, []]);
+        assert!(parse_detections(&list, false).unwrap_err().to_string().contains("object"));
         let untracked = frame(json!({"class": "a", "confidence": 0.5, "bbox": [0, 0, 1, 1]}));
         assert!(parse_detections(&untracked, true).unwrap_err().to_string().contains("track_id"));
         let flat = json!({"width": 0, "height": 1, "detections": []});
