@@ -50,7 +50,7 @@ struct Vision {
     figures: Pending,
     /// When an item that was put up for another attempt may be due.
     retry_at: Option<Instant>,
-    /// Why a stream's frames were put back, until a round succeeds.
+    /// Why a stream's frames were put back, while they wait.
     waiting_for: Option<String>,
 }
 
@@ -124,10 +124,8 @@ impl Vision {
             self.roll_up(!claims.is_empty())?;
         }
         if claims.is_empty() {
-            match self.waiting_for.clone() {
-                Some(model) => self.status.set_state("waiting", Some(model)),
-                None => self.status.set_state("idle", None),
-            }
+            let waiting_for = self.waiting_for.clone().filter(|_| self.retry_at.is_some());
+            self.status.set_state(if waiting_for.is_some() { "waiting" } else { "idle" }, waiting_for);
             return Ok(Round::Idle);
         }
         let work: Vec<Work> = claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();

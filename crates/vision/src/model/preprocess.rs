@@ -240,6 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decode::encode_png;
     use crate::model::{HeadKind, ModelConfig};
 
     fn preprocessor(config: ModelConfig, width: u32, height: u32, layout: Layout) -> Preprocessor {
@@ -300,6 +301,21 @@ mod tests {
         assert_eq!(letterbox.to_picture([f32::NAN, 20.0, 10.0, 30.0]), None);
         let clipped = letterbox.to_picture([-20.0, 0.0, 50.0, 35.0]).unwrap();
         assert_eq!(clipped, BBox { x: 0.0, y: 0.0, w: 0.5, h: 0.5 });
+    }
+
+    #[test]
+    fn pictures_prepared_together_keep_their_places_and_their_errors() {
+        let preprocessor = preprocessor(ModelConfig::new(HeadKind::CenterNet), 4, 2, Layout::Nhwc);
+        let [large, small] = [9, 7].map(|side| encode_png(&plain(side, side, [10, 20, 30])).unwrap());
+        let prepared = prepare_together(&preprocessor, &[&large, &small, b"text", &large], Limits::default());
+        assert!(matches!(prepared[1], Err(PrepareError::TooSmall { width: 7, height: 7 })));
+        assert!(matches!(prepared[2], Err(PrepareError::Decode(DecodeError::NotAnImage { .. }))));
+        for place in [0, 3] {
+            let Ok(Prepared { width: 9, height: 9, input }) = &prepared[place] else {
+                panic!("{:?}", prepared[place])
+            };
+            assert_eq!(input.values, [10.0, 20.0, 30.0].repeat(8));
+        }
     }
 
     proptest! {
