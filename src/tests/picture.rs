@@ -97,8 +97,9 @@ mod tests {
 
     fn density_cell(minute: &str, x: u32, seconds: f64) {
         run(&format!(
-            "INSERT INTO camcount.density_cells VALUES
-                 ('gate', 'main', 'plaza', '2026-01-05 {minute}+00', 4, 3, {x}, 1, {seconds})"
+            "INSERT INTO camcount.density_cells (camera_id, stream_id, pipeline_id, bucket_start, grid_columns, grid_rows,
+                 cell_x, cell_y, person_seconds, heat)
+             VALUES ('gate', 'main', 'plaza', '2026-01-05 {minute}+00', 4, 3, {x}, 1, {seconds}, {seconds})"
         ));
     }
 
