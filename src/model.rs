@@ -13,8 +13,8 @@ use crate::settings;
 use crate::worker::{process, wake};
 
 /// Stores an ONNX model under a name and returns its version. The file is opened and its inputs and outputs are
-/// compared with the configuration. The same file and configuration again return the version they have; others
-/// become the next version, which the workers take up without a restart.
+/// compared with the configuration. The file and configuration that serve already return their version; others become
+/// the next version, which the workers take up without a restart.
 ///
 /// `p_config` needs only `head` (`centernet`, `yolox`, `nanodet` or `yolov8`); see docs/models.md for the rest.
 #[pg_extern]
