@@ -1,7 +1,7 @@
 //! Every error a caller can meet, each with its SQLSTATE and, where there is one, a hint.
 
 use camcount_vision::decode::DecodeError;
-use camcount_vision::model::ModelError;
+use camcount_vision::model::{ModelError, PrepareError};
 use camcount_vision::payload::PayloadError;
 use camcount_vision::pipeline::ConfigError;
 use camcount_vision::stream::StateError;
@@ -119,6 +119,17 @@ pub fn sqlstate_text(code: PgSqlErrorCode) -> String {
             char::from(character)
         })
         .collect()
+}
+
+/// Of a frame's picture.
+impl From<PrepareError> for Error {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Decode(source) => Self::Image { parameter: "image", source },
+            PrepareError::TooSmall { .. } => Self::invalid("image", format!("is too small: {error}")),
+            PrepareError::Resize(source) => Self::Model { name: "input".into(), source },
+        }
+    }
 }
 
 impl From<Error> for ErrorReport {

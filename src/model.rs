@@ -10,7 +10,7 @@ use crate::arguments::{name, required};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::settings;
-use crate::worker::{process, wake};
+use crate::worker::wake;
 
 /// Stores an ONNX model under a name and returns its version. The file is opened and its inputs and outputs are
 /// compared with the configuration. The file and configuration that serve already return their version; others become
@@ -64,14 +64,13 @@ fn check_model(model_name: &str, onnx: &[u8], config: &JsonB) -> Result<JsonB> {
     let config = ModelConfig::from_json(&config.0).map_err(named)?;
     let runtime = load_runtime()?;
     let options = SessionOptions { intra_op_threads: 1, ..SessionOptions::default() };
-    let detector =
-        process::without_signals(|| Detector::open(&runtime, onnx, &config, &options)).map_err(named)?;
+    let detector = Detector::open(&runtime, onnx, &config, &options).map_err(named)?;
     let resolved =
         serde_json::to_value(detector.model()).map_err(|error| Error::Runtime(error.to_string()))?;
     Ok(JsonB(resolved))
 }
 
-/// Loads ONNX Runtime into this process, once. Its threads inherit a mask that blocks every signal.
+/// Loads ONNX Runtime into this process, once.
 pub fn load_runtime() -> Result<Runtime> {
     let path = settings::onnxruntime_library();
     // SAFETY: before the library is loaded, this process has one thread.
@@ -79,7 +78,7 @@ pub fn load_runtime() -> Result<Runtime> {
     unsafe {
         std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
     }
-    process::without_signals(|| Runtime::load(&path)).map_err(|error| Error::Runtime(error.to_string()))
+    Runtime::load(&path).map_err(|error| Error::Runtime(error.to_string()))
 }
 
 /// Removes a model, or one version of it, and returns how many versions went. The newest one left becomes current.

@@ -4,13 +4,14 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use camcount_vision::model::ExecutionProvider;
+use camcount_vision::model::{ExecutionProvider, SessionOptions};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::pg_sys;
 
 static VISION_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1);
 static CLAIM_SIZE: GucSetting<i32> = GucSetting::<i32>::new(16);
+static PARALLEL_RUNS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static INTRA_OP_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static LEASE_SECONDS: GucSetting<i32> = GucSetting::<i32>::new(60);
 static RETRY_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(1000);
@@ -133,11 +134,21 @@ fn register_model_settings() {
     );
     GucRegistry::define_int_guc(
         c"camcount.intra_op_threads",
-        c"Threads of one model run; 0 means one for each core.",
+        c"Threads of one model run, shared by those that run side by side; 0 means one for each core.",
         c"With several vision workers, divide the cores among them.",
         &INTRA_OP_THREADS,
         0,
         256,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"camcount.parallel_runs",
+        c"Runs of a model side by side; 0 means one for each thread, 4 at most, on a CPU, and one elsewhere.",
+        c"Each holds the model in memory once more. 1 gives a single frame all threads, always.",
+        &PARALLEL_RUNS,
+        0,
+        64,
         GucContext::Sighup,
         GucFlags::default(),
     );
@@ -188,9 +199,13 @@ pub fn claim_size() -> usize {
     positive(&CLAIM_SIZE)
 }
 
-/// Threads of a model run; 0 = one for each core.
-pub fn intra_op_threads() -> usize {
-    positive(&INTRA_OP_THREADS)
+/// How a worker runs its models.
+pub fn session_options() -> SessionOptions {
+    SessionOptions {
+        intra_op_threads: positive(&INTRA_OP_THREADS),
+        parallel_runs: positive(&PARALLEL_RUNS),
+        execution_provider: EXECUTION_PROVIDER.get().into(),
+    }
 }
 
 /// How long a claim is valid.
@@ -216,11 +231,6 @@ pub fn maintenance_interval() -> Duration {
 /// What the decoder accepts.
 pub fn image_limits() -> camcount_vision::decode::Limits {
     camcount_vision::decode::Limits { max_pixels: positive(&MAX_IMAGE_PIXELS) as u64 }
-}
-
-/// The execution provider asked for.
-pub fn execution_provider() -> ExecutionProvider {
-    EXECUTION_PROVIDER.get().into()
 }
 
 /// Absolute path of the ONNX Runtime library, `$libdir` resolved.

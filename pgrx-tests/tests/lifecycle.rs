@@ -65,6 +65,17 @@ fn a_template_with_the_extension_can_be_copied_while_workers_run() -> Result<()>
 }
 
 #[test]
+fn a_database_with_running_workers_is_renamed_by_a_plain_rename() -> Result<()> {
+    let Some(server) = installed_server()? else { return Ok(()) };
+    with_cluster(&server, &preloaded(&[]), |cluster| {
+        let site = Site::create(cluster, "site")?;
+        site.await_vision_workers(1)?;
+        cluster.connect("postgres")?.batch_execute("ALTER DATABASE site RENAME TO moved")?;
+        Site { cluster, database: "moved" }.await_vision_workers(1).map(drop)
+    })
+}
+
+#[test]
 fn without_preload_workers_run_when_they_are_started() -> Result<()> {
     let Some(material) = Material::find(10)? else { return Ok(()) };
     with_cluster(&material.server, &unloaded(&[]), |cluster| {

@@ -19,7 +19,7 @@ use crate::worker::wake;
 use identity::Identity;
 
 /// Refuses pictures, and payloads as JSON text, beyond this many bytes.
-const MAX_BYTES: usize = 64 << 20;
+pub const MAX_BYTES: usize = 64 << 20;
 
 /// What to do with an arrival: everything that its data type decides.
 struct Arrival<'a> {

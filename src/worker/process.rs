@@ -153,18 +153,3 @@ pub fn my_pid() -> i32 {
         pg_sys::MyProcPid
     }
 }
-
-/// Runs `body` with every signal blocked, so that threads it starts never take a signal meant for this process.
-pub fn without_signals<R>(body: impl FnOnce() -> R) -> R {
-    // SAFETY: both sets are initialised by the calls that fill them; the old mask is put back.
-    #[allow(unsafe_code)]
-    unsafe {
-        let mut all = std::mem::zeroed();
-        let mut before = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        let result = body();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
-        result
-    }
-}

@@ -12,5 +12,6 @@ pub mod geometry;
 pub mod model;
 pub mod payload;
 pub mod pipeline;
+pub mod signals;
 pub mod stream;
 pub mod track;

@@ -6,11 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use camcount_vision::decode::{Limits, Picture, decode};
+use camcount_vision::decode::{Limits, Picture, decode, encode_png};
 use camcount_vision::detection::Detection;
 use camcount_vision::geometry::BBox;
 use camcount_vision::model::{
-    Detector, ExecutionProvider, ModelConfig, ModelError, Runtime, RuntimeError, SessionOptions,
+    Detector, DetectorPool, ExecutionProvider, ModelConfig, ModelError, Outcome, PrepareError, Runtime,
+    RuntimeError, Seen, SessionOptions,
 };
 use serde_json::{Value, json};
 
@@ -166,6 +167,80 @@ fn a_batch_gives_each_picture_its_own_detections() {
     let one_by_one: Vec<_> =
         inputs.into_iter().map(|input| detector.infer(&[input]).unwrap().remove(0)).collect();
     assert_eq!(found, one_by_one);
+}
+
+/// Three copies of the model whose boxes are told by a picture's colour.
+fn mean_color_pool() -> Option<DetectorPool> {
+    let config = json!({"head": "centernet", "input_size": [100, 50], "score_threshold": 0.5});
+    let config = ModelConfig::from_json(&config).unwrap();
+    let options = SessionOptions { intra_op_threads: 2, parallel_runs: 3, ..SessionOptions::default() };
+    Some(DetectorPool::open(&runtime()?, MEAN_COLOR, &config, &options).unwrap())
+}
+
+/// A picture in which the model finds one box, `width` pixels of 100 wide.
+fn plain_picture(width: u8) -> Vec<u8> {
+    encode_png(&Picture { width: 10, height: 10, rgb: [width, 25, 255].repeat(100) }).unwrap()
+}
+
+fn detect(pool: &mut DetectorPool, pictures: &[Vec<u8>], batch_size: usize) -> Vec<Option<Outcome>> {
+    let pictures: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
+    pool.detect(&pictures, batch_size, Limits::default(), || true).unwrap()
+}
+
+#[test]
+fn a_pool_gives_each_picture_its_own_outcome_however_they_are_spread() {
+    let Some(mut pool) = mean_color_pool() else { return };
+    let mut pictures: Vec<Vec<u8>> = (1..=50).map(plain_picture).collect();
+    pictures[7] = b"text".to_vec();
+    pictures[20] = encode_png(&Picture { width: 1, height: 1, rgb: vec![0; 3] }).unwrap();
+    for (batch_size, capacity) in [(0, 3), (1, 3), (4, 12), (64, 96)] {
+        assert_eq!(pool.capacity(batch_size), capacity);
+        let outcomes = detect(&mut pool, &pictures, batch_size);
+        for (place, outcome) in outcomes.into_iter().enumerate() {
+            match (place, outcome.unwrap()) {
+                (7, Err(PrepareError::Decode(_))) | (20, Err(PrepareError::TooSmall { .. })) => {}
+                (_, Ok(Seen { width: 10, height: 10, detections, .. })) => {
+                    let width = (detections[0].bbox.w * 100.0).round() as usize;
+                    assert_eq!((detections.len(), width), (1, place + 1));
+                }
+                (place, outcome) => panic!("picture {place}: {outcome:?}"),
+            }
+        }
+    }
+    assert!(detect(&mut pool, &[], 1).is_empty());
+    assert!(matches!(detect(&mut pool, &pictures[7..8], 4)[..], [Some(Err(PrepareError::Decode(_)))]));
+}
+
+#[test]
+fn a_pool_begins_no_run_once_it_is_told_to_end() {
+    let Some(mut pool) = mean_color_pool() else { return };
+    let pictures: Vec<Vec<u8>> = (1..=50).map(plain_picture).collect();
+    let pictures: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
+    let outcomes = pool.detect(&pictures, 1, Limits::default(), || false).unwrap();
+    assert!(outcomes.len() == 50 && outcomes.iter().any(Option::is_none));
+    let outcomes = pool.detect(&pictures[..1], 1, Limits::default(), || false).unwrap();
+    assert!(matches!(outcomes[..], [None]));
+}
+
+#[test]
+fn a_pool_asks_every_copy_for_the_same_detections() {
+    let Some(mut pool) = mean_color_pool() else { return };
+    pool.set_min_score(0.9);
+    let faint = encode_png(&Picture { width: 10, height: 10, rgb: [50, 25, 204].repeat(100) }).unwrap();
+    for outcome in detect(&mut pool, &vec![faint; 30], 1) {
+        assert!(outcome.unwrap().unwrap().detections.is_empty());
+    }
+}
+
+#[test]
+fn a_pool_of_what_is_no_onnx_is_refused() {
+    let Some(runtime) = runtime() else { return };
+    let options = SessionOptions { parallel_runs: 2, ..SessionOptions::default() };
+    let config = ModelConfig::from_json(&json!({"head": "yolox"})).unwrap();
+    assert!(matches!(
+        DetectorPool::open(&runtime, b"no model", &config, &options).err(),
+        Some(ModelError::NotOnnx(_))
+    ));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use camcount_vision::detection::Detection;
+use camcount_vision::model::Seen;
 use camcount_vision::pipeline::steps::{self, FrameData};
 use camcount_vision::pipeline::{EDGE_SCORE_THRESHOLD, PipelineType};
 use camcount_vision::stream::{Observation, ObservationKind, StreamState};
@@ -13,7 +14,6 @@ use pgrx::prelude::*;
 
 use super::claim::{Claim, Content, Item};
 use super::figures::Figures;
-use super::infer::Seen;
 use super::output::Output;
 use super::pipelines::Pipeline;
 use crate::database;

@@ -10,10 +10,11 @@ use pgrx::spi::{SpiClient, SpiHeapTupleData};
 use crate::arguments::to_timestamp;
 use crate::database;
 use crate::error::{Error, Result};
+use crate::ingest;
 use crate::settings;
 
-/// Bytes of pictures and payloads in one claim, but for a single item that is larger: bounds the worker's memory.
-const CLAIM_BYTES: usize = 64 << 20;
+/// Bytes of pictures and payloads claimed in one go, to bound the worker's memory: as many as one message may have.
+const CLAIM_BYTES: usize = ingest::MAX_BYTES;
 
 /// A stream that this worker holds, with the items it took.
 pub struct Claim {
@@ -55,23 +56,40 @@ impl Item {
     }
 }
 
-/// Claims up to `batch_size` streams and, spread over them, up to `claim_size` items.
-pub fn claim(worker_id: i64) -> Result<Vec<Claim>> {
-    const STREAMS: &str = include_str!("claim_streams.sql");
-    let lease = settings::lease().as_secs() as i64;
-    let limit = settings::batch_size() as i64;
+/// Claims up to `claim_size` items: of one stream where that has `capacity` items due, so that other workers find
+/// streams too, and else of as many streams as it takes to keep the models busy.
+pub fn claim(worker_id: i64, capacity: usize) -> Result<Vec<Claim>> {
     Spi::connect_mut(|client| {
-        let mut claims = Vec::new();
-        for row in database::execute(client, STREAMS, &[worker_id.into(), lease.into(), limit.into()])? {
-            claims.push(read_claim(&row)?);
-        }
-        let streams = claims.len().max(1);
-        let most_items = (settings::claim_size() / streams).max(1);
-        for claim in &mut claims {
-            claim.items = take_items(client, worker_id, claim, most_items, CLAIM_BYTES / streams)?;
+        let mut claims = claim_streams(client, worker_id, 1, settings::claim_size())?;
+        let taken = claims.iter().map(|claim| claim.items.len()).sum();
+        if (1..capacity).contains(&taken) {
+            let rest = settings::claim_size().saturating_sub(taken);
+            claims.extend(claim_streams(client, worker_id, capacity - taken, rest)?);
         }
         Ok(claims)
     })
+}
+
+/// Claims streams and, spread over them, their next items: at least one of each.
+fn claim_streams(
+    client: &mut SpiClient<'_>,
+    worker_id: i64,
+    most_streams: usize,
+    most_items: usize,
+) -> Result<Vec<Claim>> {
+    const STREAMS: &str = include_str!("claim_streams.sql");
+    let lease = settings::lease().as_secs() as i64;
+    let arguments = [worker_id.into(), lease.into(), (most_streams as i64).into()];
+    let mut claims = Vec::new();
+    for row in database::execute(client, STREAMS, &arguments)? {
+        claims.push(read_claim(&row)?);
+    }
+    let streams = claims.len().max(1);
+    for claim in &mut claims {
+        let most_items = (most_items / streams).max(1);
+        claim.items = take_items(client, worker_id, claim, most_items, CLAIM_BYTES / streams)?;
+    }
+    Ok(claims)
 }
 
 fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {

@@ -3,11 +3,11 @@
 mod apply;
 mod claim;
 mod figures;
-mod infer;
 mod models;
 mod output;
 mod pipelines;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,7 @@ impl Vision {
 
     fn round(&mut self) -> Result<Round> {
         let worker_id = self.status.worker_id;
+        let capacity = self.models.capacity();
         let pipelines = &mut self.pipelines;
         let claimed = process::transaction(|| {
             if !process::extension_exists() {
@@ -114,7 +115,7 @@ impl Vision {
             }
             let reclaimed = claim::reclaim()?;
             pipelines.refresh()?;
-            Ok(Some((reclaimed, claim::claim(worker_id)?)))
+            Ok(Some((reclaimed, claim::claim(worker_id, capacity)?)))
         })?;
         let Some((reclaimed, claims)) = claimed else { return Ok(Round::Over) };
         if reclaimed > 0 {
@@ -133,7 +134,8 @@ impl Vision {
     }
 
     fn process(&mut self, mut work: Vec<Work>) -> Result<Round> {
-        if let Err(error) = self.open_models(&work) {
+        let places = places_by_model(&work);
+        if let Err(error) = self.open_models(&places) {
             if work.len() > 1 {
                 // One stream's missing model must not hold up the others of its batch.
                 work.into_iter().try_for_each(|work| self.process(vec![work]).map(drop))?;
@@ -144,7 +146,7 @@ impl Vision {
         }
         self.waiting_for = None;
         self.status.set_state("running", None);
-        match self.infer(&mut work) {
+        match self.infer(&mut work, &places) {
             Ok(true) => {}
             Ok(false) => {
                 self.release(Duration::ZERO);
@@ -172,9 +174,8 @@ impl Vision {
         })
     }
 
-    fn open_models(&mut self, work: &[Work]) -> Result<()> {
-        let names = model_names(work);
-        if let Some(remark) = self.models.prepare(&names)? {
+    fn open_models(&mut self, places: &Places) -> Result<()> {
+        if let Some(remark) = self.models.prepare(places.keys())? {
             log!("camcount worker {}: {remark}", self.status.worker_id);
         }
         if let Some(provider) = self.models.provider() {
@@ -184,23 +185,21 @@ impl Vision {
     }
 
     /// Runs every model over the pictures that need it. False where the worker was told to end meanwhile.
-    fn infer(&mut self, work: &mut [Work]) -> Result<bool> {
+    fn infer(&mut self, work: &mut [Work], places: &Places) -> Result<bool> {
         let mut lease = Lease::new(self.status.worker_id);
-        let names: Vec<String> = model_names(work).into_iter().map(str::to_owned).collect();
-        for model in names {
-            let detector = self.models.get(&model)?;
-            let threshold = detector.model().score_threshold;
-            detector.set_min_score(lowest_score(work, &model, threshold));
-            let places = pictures_for(work, &model);
+        let (batch_size, limits) = (settings::batch_size(), settings::image_limits());
+        for (model, places) in places {
+            let pool = self.models.get(model)?;
+            let threshold = pool.detector().model().score_threshold;
+            pool.set_min_score(lowest_score(work, model, threshold));
             let pictures: Vec<&[u8]> =
                 places.iter().filter_map(|place| work[place.0].picture(place.1)).collect();
-            let seen =
-                infer::run(detector, &pictures, settings::batch_size(), settings::image_limits(), || {
-                    !process::stopping() && lease.keep()
-                })?;
-            for ((claim, item), seen) in places.into_iter().zip(seen) {
-                let Some(seen) = seen else { return Ok(false) };
-                work[claim].found[item].push((model.clone(), threshold, seen));
+            let outcomes = pool
+                .detect(&pictures, batch_size, limits, || !process::stopping() && lease.keep())
+                .map_err(|source| Error::Model { name: model.clone(), source })?;
+            for (&(claim, item), outcome) in places.iter().zip(outcomes) {
+                let Some(outcome) = outcome else { return Ok(false) };
+                work[claim].found[item].push((model.clone(), threshold, outcome.map_err(Error::from)));
             }
         }
         Ok(true)
@@ -260,32 +259,27 @@ impl Work {
         }
     }
 
-    fn needs_model(&self, item: usize, model: &str) -> bool {
-        self.picture(item).is_some()
-            && !self.claim.items[item].is_late(self.claim.last_frame)
-            && self.pipelines.iter().any(|pipeline| pipeline.config.model == model)
+    fn needs_detections(&self, item: usize) -> bool {
+        self.picture(item).is_some() && !self.claim.items[item].is_late(self.claim.last_frame)
     }
 }
 
-/// The models that some picture needs, each once.
-fn model_names(work: &[Work]) -> Vec<&str> {
-    let mut names: Vec<&str> = work
-        .iter()
-        .filter(|work| (0..work.claim.items.len()).any(|item| work.picture(item).is_some()))
-        .flat_map(|work| work.pipelines.iter().map(|pipeline| pipeline.config.model.as_str()))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
+/// By model, the places (claim, item) of the pictures that it is to look at.
+type Places = BTreeMap<String, Vec<(usize, usize)>>;
 
-/// Places (claim, item) of the pictures that a model is to look at.
-fn pictures_for(work: &[Work], model: &str) -> Vec<(usize, usize)> {
-    let items = |(index, work): (usize, &Work)| {
-        (0..work.claim.items.len()).map(|item| (index, item)).collect::<Vec<_>>()
-    };
-    let places = work.iter().enumerate().flat_map(items);
-    places.filter(|(claim, item)| work[*claim].needs_model(*item, model)).collect()
+fn places_by_model(work: &[Work]) -> Places {
+    let mut by_model = Places::new();
+    for (claim, work) in work.iter().enumerate() {
+        for item in (0..work.claim.items.len()).filter(|&item| work.needs_detections(item)) {
+            for pipeline in &work.pipelines {
+                let places = by_model.entry(pipeline.config.model.clone()).or_default();
+                if places.last() != Some(&(claim, item)) {
+                    places.push((claim, item));
+                }
+            }
+        }
+    }
+    by_model
 }
 
 /// The lowest score that any pipeline can use of a model's detections.

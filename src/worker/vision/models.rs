@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use camcount_vision::model::{Detector, ExecutionProvider, ModelConfig, SessionOptions};
+use camcount_vision::model::{DetectorPool, ExecutionProvider, ModelConfig};
 use pgrx::{JsonB, Spi};
 
 use crate::database;
@@ -14,7 +14,7 @@ use crate::worker::process;
 /// An open model and the row it came from.
 struct Loaded {
     row: i64,
-    detector: Detector,
+    pool: DetectorPool,
 }
 
 /// Open models by name.
@@ -26,29 +26,35 @@ pub struct Models {
 impl Models {
     /// Opens what is named and not open yet, or has a newer version, and closes what is no longer registered. Returns
     /// a remark where the execution provider asked for is missing.
-    pub fn prepare(&mut self, names: &[&str]) -> Result<Option<String>> {
+    pub fn prepare<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) -> Result<Option<String>> {
         let current = process::transaction(current_versions)?;
         self.loaded.retain(|name, loaded| current.get(name) == Some(&loaded.row));
         let mut remark = None;
         for name in names {
-            if !self.loaded.contains_key(*name) {
-                let row = *current.get(*name).ok_or_else(|| missing(name))?;
-                let detector = open(name, row)?;
-                remark = detector.provider().reason.clone();
-                self.loaded.insert((*name).to_owned(), Loaded { row, detector });
+            if !self.loaded.contains_key(name) {
+                let row = *current.get(name).ok_or_else(|| missing(name))?;
+                let pool = open(name, row)?;
+                remark = pool.detector().provider().reason.clone();
+                self.loaded.insert(name.clone(), Loaded { row, pool });
             }
         }
         Ok(remark)
     }
 
     /// An open model; [`prepare`](Self::prepare) opened it.
-    pub fn get(&mut self, name: &str) -> Result<&mut Detector> {
-        self.loaded.get_mut(name).map(|loaded| &mut loaded.detector).ok_or_else(|| missing(name))
+    pub fn get(&mut self, name: &str) -> Result<&mut DetectorPool> {
+        self.loaded.get_mut(name).map(|loaded| &mut loaded.pool).ok_or_else(|| missing(name))
     }
 
     /// Where the open models run.
     pub fn provider(&self) -> Option<ExecutionProvider> {
-        self.loaded.values().next().map(|loaded| loaded.detector.provider().serving)
+        self.loaded.values().next().map(|loaded| loaded.pool.detector().provider().serving)
+    }
+
+    /// How many pictures it takes to keep every open model busy.
+    pub fn capacity(&self) -> usize {
+        let batch_size = settings::batch_size();
+        self.loaded.values().map(|loaded| loaded.pool.capacity(batch_size)).max().unwrap_or(1)
     }
 }
 
@@ -69,16 +75,12 @@ fn current_versions() -> Result<HashMap<String, i64>> {
     })
 }
 
-fn open(name: &str, row: i64) -> Result<Detector> {
+fn open(name: &str, row: i64) -> Result<DetectorPool> {
     let (onnx, config) = process::transaction(|| read_model(name, row))?;
     let named = |source| Error::Model { name: name.to_owned(), source };
     let config = ModelConfig::from_json(&config).map_err(named)?;
     let runtime = load_runtime()?;
-    let options = SessionOptions {
-        intra_op_threads: settings::intra_op_threads(),
-        execution_provider: settings::execution_provider(),
-    };
-    process::without_signals(|| Detector::open(&runtime, &onnx, &config, &options)).map_err(named)
+    DetectorPool::open(&runtime, &onnx, &config, &settings::session_options()).map_err(named)
 }
 
 fn read_model(name: &str, row: i64) -> Result<(Vec<u8>, serde_json::Value)> {

@@ -7,6 +7,8 @@
 //! 2. [`Detector::infer`] runs a batch of inputs through ONNX Runtime, reads boxes from the head's outputs, suppresses
 //!    duplicates and maps the boxes back to the picture.
 //!
+//! A [`DetectorPool`] does both for many pictures at once, on as many copies of the model as there are cores.
+//!
 //! ONNX Runtime itself is loaded once a process by [`Runtime::load`].
 
 mod classes;
@@ -17,13 +19,13 @@ mod error;
 mod file;
 mod heads;
 mod nms;
+mod pool;
 mod preprocess;
 mod runtime;
 
 pub use config::{ColorOrder, HeadKind, Layout, ModelConfig, Resize, ResolvedInput, ResolvedModel};
 pub use detector::Detector;
 pub use error::ModelError;
-pub use preprocess::{
-    Input, Letterbox, PrepareError, Prepared, Preprocessor, SMALLEST_SIDE, prepare_together,
-};
+pub use pool::{DetectorPool, Outcome, Seen};
+pub use preprocess::{Input, Letterbox, PrepareError, Prepared, Preprocessor, SMALLEST_SIDE};
 pub use runtime::{ExecutionProvider, ProviderChoice, Runtime, RuntimeError, SessionOptions};

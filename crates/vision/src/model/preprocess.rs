@@ -1,8 +1,6 @@
 //! Pictures to a model's input.
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -98,6 +96,19 @@ impl Preprocessor {
         Ok(Input { values, letterbox })
     }
 
+    /// Decodes a JPEG or PNG picture, and resizes, pads and normalises it.
+    ///
+    /// # Errors
+    /// A picture that cannot be decoded, or in which nobody can be made out.
+    pub fn prepare_encoded(&self, picture: &[u8], limits: &Limits) -> Result<Prepared, PrepareError> {
+        let picture = decode(picture, limits)?;
+        let Picture { width, height, .. } = picture;
+        if width.min(height) < SMALLEST_SIDE {
+            return Err(PrepareError::TooSmall { width, height });
+        }
+        Ok(Prepared { width, height, input: self.prepare(&picture)? })
+    }
+
     /// Factor and offset of each of the model's channels: `pixel * factor + offset`.
     fn affine(&self) -> [(f32, f32); 3] {
         let ResolvedModel { scale, mean, std, .. } = &*self.model;
@@ -191,34 +202,6 @@ pub enum PrepareError {
     Resize(#[from] ModelError),
 }
 
-/// Decodes and prepares a few pictures at once, one thread for each, the caller's among them; outcomes are in the order
-/// of the pictures. It is to run while the model does not: a model that uses every core loses more by a core that is
-/// taken from it than the preparation takes.
-pub fn prepare_together(
-    preprocessor: &Preprocessor,
-    pictures: &[&[u8]],
-    limits: Limits,
-) -> Vec<Result<Prepared, PrepareError>> {
-    let prepare_one = |picture: &[u8]| {
-        let picture = decode(picture, &limits)?;
-        let Picture { width, height, .. } = picture;
-        if width.min(height) < SMALLEST_SIDE {
-            return Err(PrepareError::TooSmall { width, height });
-        }
-        let input = preprocessor.prepare(&picture)?;
-        Ok(Prepared { width, height, input })
-    };
-    let Some((first, others)) = pictures.split_first() else { return Vec::new() };
-    thread::scope(|scope| {
-        let others: Vec<_> = others.iter().map(|picture| scope.spawn(move || prepare_one(picture))).collect();
-        let joined = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        };
-        let first = prepare_one(first);
-        [first].into_iter().chain(others.into_iter().map(joined)).collect()
-    })
-}
-
 /// Bilinear, sampling two by two pixels like OpenCV's `INTER_LINEAR`, with which these detectors were trained.
 fn resize(picture: &Picture, width: u32, height: u32) -> Result<Vec<u8>, ModelError> {
     let Picture { width: across, height: down, rgb } = picture;
@@ -304,18 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn pictures_prepared_together_keep_their_places_and_their_errors() {
+    fn a_picture_that_is_none_or_too_small_is_refused() {
         let preprocessor = preprocessor(ModelConfig::new(HeadKind::CenterNet), 4, 2, Layout::Nhwc);
-        let [large, small] = [9, 7].map(|side| encode_png(&plain(side, side, [10, 20, 30])).unwrap());
-        let prepared = prepare_together(&preprocessor, &[&large, &small, b"text", &large], Limits::default());
-        assert!(matches!(prepared[1], Err(PrepareError::TooSmall { width: 7, height: 7 })));
-        assert!(matches!(prepared[2], Err(PrepareError::Decode(DecodeError::NotAnImage { .. }))));
-        for place in [0, 3] {
-            let Ok(Prepared { width: 9, height: 9, input }) = &prepared[place] else {
-                panic!("{:?}", prepared[place])
-            };
-            assert_eq!(input.values, [10.0, 20.0, 30.0].repeat(8));
-        }
+        let prepare = |picture: &[u8]| preprocessor.prepare_encoded(picture, &Limits::default());
+        let png = |side| encode_png(&plain(side, side, [10, 20, 30])).unwrap();
+        let Prepared { width, height, input } = prepare(&png(9)).unwrap();
+        assert_eq!((width, height, input.values), (9, 9, [10.0, 20.0, 30.0].repeat(8)));
+        assert!(matches!(prepare(&png(7)), Err(PrepareError::TooSmall { width: 7, height: 7 })));
+        assert!(matches!(prepare(b"text"), Err(PrepareError::Decode(DecodeError::NotAnImage { .. }))));
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use ort::session::builder::SessionBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::ModelError;
+use crate::signals::without_signals;
 
 /// ONNX Runtime, loaded. There is one in a process, and it stays until the process ends.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl Runtime {
             Some(runtime) => {
                 Err(RuntimeError::AlreadyLoaded { loaded: runtime.path.clone(), asked: path.to_owned() })
             }
-            None => Ok(loaded.insert(Self::load_first(path)?).clone()),
+            None => Ok(loaded.insert(without_signals(|| Self::load_first(path))?).clone()),
         }
     }
 
@@ -116,8 +117,8 @@ impl Runtime {
         options: &SessionOptions,
         accelerator: &[ExecutionProviderDispatch],
     ) -> Result<Session, ModelError> {
-        self.builder(options, accelerator)?
-            .commit_from_memory(onnx)
+        let mut builder = self.builder(options, accelerator)?;
+        without_signals(|| builder.commit_from_memory(onnx))
             .map_err(|error| ModelError::NotOnnx(error.to_string()))
     }
 
@@ -137,21 +138,36 @@ impl Runtime {
     }
 }
 
+/// Copies of a model that are opened without being asked for: each takes memory.
+const MOST_COPIES: usize = 4;
+
 /// How a model is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionOptions {
     /// Threads that share one run; 0 for as many as the process may use.
     pub intra_op_threads: usize,
+    /// Runs side by side in a [`DetectorPool`](super::DetectorPool), which share the threads; 0 for one a thread, 4 at
+    /// most, on a CPU, and one elsewhere. Each takes the model's memory once more.
+    pub parallel_runs: usize,
     /// Where it runs.
     pub execution_provider: ExecutionProvider,
 }
 
 impl SessionOptions {
     /// ONNX Runtime's own 0 counts physical cores, which is half of what a virtual machine has.
-    fn threads(self) -> usize {
+    pub(super) fn threads(self) -> usize {
         match self.intra_op_threads {
             0 => available_parallelism().map_or(1, usize::from),
             threads => threads,
+        }
+    }
+
+    /// Copies of the model to open where `serving` runs it.
+    pub(super) fn copies(self, serving: ExecutionProvider) -> usize {
+        match (self.parallel_runs, serving) {
+            (0, ExecutionProvider::Cpu) => self.threads().min(MOST_COPIES),
+            (0, _) => 1,
+            (copies, _) => copies,
         }
     }
 }
