@@ -100,8 +100,8 @@ COMMENT ON COLUMN frames.ingestion_timestamp IS 'When it came in; the same as it
 COMMENT ON COLUMN frames.frame_timestamp IS 'When it was taken.';
 COMMENT ON COLUMN frames.frame_number IS 'The sender''s number.';
 COMMENT ON COLUMN frames.format IS 'jpeg or png.';
-COMMENT ON COLUMN frames.width IS 'Pixels across, as its header says.';
-COMMENT ON COLUMN frames.height IS 'Pixels down, as its header says.';
+COMMENT ON COLUMN frames.width IS 'Pixels across, once upright.';
+COMMENT ON COLUMN frames.height IS 'Pixels down, once upright.';
 COMMENT ON COLUMN frames.image IS 'The file, byte for byte.';
 
 CREATE TABLE ingestion_rejects (

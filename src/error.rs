@@ -24,6 +24,8 @@ pub enum Error {
     Payload { parameter: &'static str, source: PayloadError },
     #[error("{parameter}: {source}")]
     Image { parameter: &'static str, source: DecodeError },
+    #[error("{parameter}[{index}]: {source}")]
+    Element { parameter: &'static str, index: usize, source: Box<Error> },
     #[error("model {name}: {source}")]
     Model { name: String, source: ModelError },
     #[error("pipeline configuration: {0}")]
@@ -63,6 +65,7 @@ impl Error {
             }
             Self::Image { source: DecodeError::TooLarge { .. }, .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Image { .. } => ERRCODE_INVALID_BINARY_REPRESENTATION,
+            Self::Element { source, .. } => source.code(),
             Self::Model { source, .. } => model_code(source),
             Self::Config(error) if error.problem.starts_with("unknown field") => ERRCODE_UNDEFINED_PARAMETER,
             Self::Config(_) => ERRCODE_INVALID_PARAMETER_VALUE,
@@ -82,6 +85,7 @@ impl Error {
                 Some("Send a smaller picture, or raise camcount.max_image_pixels.")
             }
             Self::Image { .. } => Some("Frames are JPEG or PNG files, byte for byte."),
+            Self::Element { source, .. } => source.hint(),
             Self::Runtime(_) => {
                 Some("Set camcount.onnxruntime_library to the absolute path of libonnxruntime.so.")
             }

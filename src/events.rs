@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::arguments::{name, required};
 use crate::database;
 use crate::error::{Error, Result};
+use crate::jsonb::Jsonb;
 
 /// What is published; the parts are checked.
 pub struct Event<'a> {
@@ -28,8 +29,8 @@ fn publish_event(
     p_aggregate_id: Option<&str>,
     p_aggregate_type: Option<&str>,
     p_event_type: Option<&str>,
-    p_event_data: Option<JsonB>,
-    p_event_metadata: default!(Option<JsonB>, "'{}'"),
+    p_event_data: Option<Jsonb>,
+    p_event_metadata: default!(Option<Jsonb>, "'{}'"),
     p_source_system: default!(Option<&str>, "'database'"),
     p_user_id: default!(Option<i32>, "NULL"),
 ) -> Result<String, ErrorReport> {
@@ -37,8 +38,11 @@ fn publish_event(
         aggregate_id: name(p_aggregate_id, "p_aggregate_id")?,
         aggregate_type: name(p_aggregate_type, "p_aggregate_type")?,
         event_type: name(p_event_type, "p_event_type")?,
-        data: required(p_event_data, "p_event_data")?.0,
-        metadata: p_event_metadata.map_or_else(|| Value::Object(Default::default()), |metadata| metadata.0),
+        data: required(p_event_data, "p_event_data")?.read("p_event_data")?,
+        metadata: match p_event_metadata {
+            Some(metadata) => metadata.read("p_event_metadata")?,
+            None => Value::Object(Default::default()),
+        },
         source_system: p_source_system.map(|source| name(Some(source), "p_source_system")).transpose()?,
         user_id: p_user_id,
     };

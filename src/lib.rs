@@ -10,6 +10,7 @@ mod database;
 mod error;
 mod events;
 mod ingest;
+mod jsonb;
 mod model;
 mod picture;
 mod pipeline;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::arguments::{name, required};
 use crate::database;
 use crate::error::{Error, Result};
+use crate::jsonb::Jsonb;
 use crate::settings;
 use crate::worker::wake;
 
@@ -21,7 +22,7 @@ use crate::worker::wake;
 fn register_model(
     p_model_name: Option<&str>,
     p_onnx: Option<&[u8]>,
-    p_config: Option<JsonB>,
+    p_config: Option<Jsonb>,
 ) -> Result<i32, ErrorReport> {
     let model_name = name(p_model_name, "p_model_name")?;
     let onnx = required(p_onnx, "p_onnx")?;
@@ -29,7 +30,7 @@ fn register_model(
     Ok(store_model(model_name, onnx, config)?)
 }
 
-fn store_model(model_name: &str, onnx: &[u8], config: JsonB) -> Result<i32> {
+fn store_model(model_name: &str, onnx: &[u8], config: Jsonb) -> Result<i32> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('camcount model ' || $1, 0))";
     const SAME: &str = "SELECT model_version FROM camcount.models
         WHERE model_name = $1 AND sha256 = $2 AND config = $3 AND is_current";
@@ -41,14 +42,11 @@ fn store_model(model_name: &str, onnx: &[u8], config: JsonB) -> Result<i32> {
         RETURNING model_version";
     let sha256: String = Sha256::digest(onnx).iter().map(|byte| format!("{byte:02x}")).collect();
     database::run(LOCK, &[model_name.into()])?;
-    let same = database::value::<i32>(
-        SAME,
-        &[model_name.into(), sha256.as_str().into(), JsonB(config.0.clone()).into()],
-    )?;
+    let same = database::value::<i32>(SAME, &[model_name.into(), sha256.as_str().into(), config.into()])?;
     if let Some(version) = same {
         return Ok(version);
     }
-    let resolved = check_model(model_name, onnx, &config)?;
+    let resolved = check_model(model_name, onnx, config)?;
     database::run(RETIRE, &[model_name.into()])?;
     let version = database::value::<i32>(
         ADD,
@@ -59,9 +57,9 @@ fn store_model(model_name: &str, onnx: &[u8], config: JsonB) -> Result<i32> {
 }
 
 /// Opens the model once, with one thread, and returns what follows from its configuration and its file.
-fn check_model(model_name: &str, onnx: &[u8], config: &JsonB) -> Result<JsonB> {
+fn check_model(model_name: &str, onnx: &[u8], config: Jsonb) -> Result<JsonB> {
     let named = |source| Error::Model { name: model_name.to_owned(), source };
-    let config = ModelConfig::from_json(&config.0).map_err(named)?;
+    let config = ModelConfig::from_json(&config.read("p_config")?).map_err(named)?;
     let runtime = load_runtime()?;
     let options = SessionOptions { intra_op_threads: 1, ..SessionOptions::default() };
     let detector = Detector::open(&runtime, onnx, &config, &options).map_err(named)?;

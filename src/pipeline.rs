@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::arguments::{name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
+use crate::jsonb::Jsonb;
 use crate::worker::wake;
 
 /// Longest `pipeline_name`, in characters.
@@ -26,7 +27,7 @@ fn create_pipeline(
     p_pipeline_id: Option<&str>,
     p_pipeline_name: Option<&str>,
     p_pipeline_type: Option<&str>,
-    p_pipeline_config: default!(Option<JsonB>, "'{}'"),
+    p_pipeline_config: default!(Option<Jsonb>, "'{}'"),
 ) -> Result<String, ErrorReport> {
     const CREATE: &str = "INSERT INTO camcount.stream_processing_pipeline
             (pipeline_id, pipeline_name, pipeline_type, pipeline_config)
@@ -59,7 +60,7 @@ fn add_line(
     p_line_name: Option<&str>,
     p_from: Option<Vec<Option<f64>>>,
     p_to: Option<Vec<Option<f64>>>,
-    p_options: default!(Option<JsonB>, "'{}'"),
+    p_options: default!(Option<Jsonb>, "'{}'"),
 ) -> Result<(), ErrorReport> {
     let pipeline_id = name(p_pipeline_id, "p_pipeline_id")?;
     let mut line = options(p_options)?;
@@ -75,20 +76,20 @@ fn add_line(
 fn add_zone(
     p_pipeline_id: Option<&str>,
     p_zone_name: Option<&str>,
-    p_polygon: Option<JsonB>,
-    p_options: default!(Option<JsonB>, "'{}'"),
+    p_polygon: Option<Jsonb>,
+    p_options: default!(Option<Jsonb>, "'{}'"),
 ) -> Result<(), ErrorReport> {
     let pipeline_id = name(p_pipeline_id, "p_pipeline_id")?;
     let mut zone = options(p_options)?;
     zone["name"] = name(p_zone_name, "p_zone_name")?.into();
-    zone["polygon"] = required(p_polygon, "p_polygon")?.0;
+    zone["polygon"] = required(p_polygon, "p_polygon")?.read("p_polygon")?;
     Ok(put_shape(pipeline_id, "zones", zone)?)
 }
 
-fn options(value: Option<JsonB>) -> Result<Value> {
-    match value {
+fn options(value: Option<Jsonb>) -> Result<Value> {
+    match value.map(|value| value.read("p_options")).transpose()? {
         None => Ok(json!({})),
-        Some(JsonB(value @ Value::Object(_))) => Ok(value),
+        Some(value) if value.is_object() => Ok(value),
         Some(_) => Err(Error::invalid("p_options", "must be a JSON object")),
     }
 }
@@ -115,9 +116,9 @@ fn put_shape(pipeline_id: &str, list: &str, shape: Value) -> Result<()> {
 /// Checks a pipeline's configuration: an unknown key, bad geometry or a value out of range is an error that names the
 /// key. The table's trigger calls it; returns true.
 #[pg_extern]
-fn check_pipeline_config(p_pipeline_config: Option<JsonB>) -> Result<bool, ErrorReport> {
+fn check_pipeline_config(p_pipeline_config: Option<Jsonb>) -> Result<bool, ErrorReport> {
     let config = required(p_pipeline_config, "p_pipeline_config")?;
-    PipelineConfig::from_json(&config.0).map_err(Error::from)?;
+    PipelineConfig::from_json(&config.read("p_pipeline_config")?).map_err(Error::from)?;
     wake::on_commit(wake::Sleeper::Vision);
     Ok(true)
 }
@@ -127,15 +128,17 @@ fn check_pipeline_config(p_pipeline_config: Option<JsonB>) -> Result<bool, Error
 fn check_processing_step(
     p_step_name: Option<&str>,
     p_step_type: Option<&str>,
-    p_step_config: Option<JsonB>,
-    p_step_conditions: Option<JsonB>,
+    p_step_config: Option<Jsonb>,
+    p_step_conditions: Option<Jsonb>,
 ) -> Result<bool, ErrorReport> {
+    let config = p_step_config.map(|config| config.read("p_step_config")).transpose()?;
+    let conditions = p_step_conditions.map(|conditions| conditions.read("p_step_conditions")).transpose()?;
     let row = StepRow {
         step_name: required(p_step_name, "p_step_name")?,
         step_order: 0,
         step_type: required(p_step_type, "p_step_type")?,
-        step_config: p_step_config.as_ref().map(|config| &config.0),
-        step_conditions: p_step_conditions.as_ref().map(|conditions| &conditions.0),
+        step_config: config.as_ref(),
+        step_conditions: conditions.as_ref(),
         is_active: true,
         is_required: true,
     };
@@ -146,8 +149,8 @@ fn check_processing_step(
 /// Checks that a pipeline's `dependencies` are `{"step": ["the steps that it needs", …]}` without a cycle; the table's
 /// trigger calls it. The steps may be added later. Returns true.
 #[pg_extern]
-fn check_step_dependencies(p_dependencies: Option<JsonB>) -> Result<bool, ErrorReport> {
-    let dependencies = required(p_dependencies, "p_dependencies")?.0;
+fn check_step_dependencies(p_dependencies: Option<Jsonb>) -> Result<bool, ErrorReport> {
+    let dependencies = required(p_dependencies, "p_dependencies")?.read("p_dependencies")?;
     let named: BTreeSet<&str> = dependencies
         .as_object()
         .into_iter()

@@ -1,12 +1,13 @@
 //! The time series' writing end.
 
+use pgrx::AnyNumeric;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{AnyNumeric, JsonB};
 
 use crate::arguments::{moment, name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
+use crate::jsonb::Jsonb;
 
 /// Longest metric unit, as documented.
 const UNIT_LENGTH: usize = 20;
@@ -19,7 +20,7 @@ fn record_metric(
     p_metric_timestamp: Option<TimestampWithTimeZone>,
     p_metric_value: Option<AnyNumeric>,
     p_metric_unit: default!(Option<&str>, "NULL"),
-    p_metric_tags: default!(Option<JsonB>, "NULL"),
+    p_metric_tags: default!(Option<Jsonb>, "NULL"),
     p_confidence_score: default!(Option<f64>, "NULL"),
 ) -> Result<(), ErrorReport> {
     const RECORD: &str = "INSERT INTO camcount.timeseries_data

@@ -8,7 +8,8 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use image::metadata::Orientation;
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, RgbImage};
 use serde::{Deserialize, Serialize};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -55,9 +56,9 @@ pub enum PictureFormat {
 pub struct PictureInfo {
     /// How it is encoded.
     pub format: PictureFormat,
-    /// Pixels across.
+    /// Pixels across, once upright.
     pub width: u32,
-    /// Pixels down.
+    /// Pixels down, once upright.
     pub height: u32,
 }
 
@@ -160,7 +161,8 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<PictureInfo, DecodeError> 
     }
 }
 
-/// Decodes a JPEG or PNG to RGB. Grey, CMYK, palette and 16-bit pictures are converted; transparency is dropped.
+/// Decodes a JPEG or PNG to RGB. Grey, CMYK, palette and 16-bit pictures are converted; transparency is dropped; a JPEG
+/// whose Exif data says that the camera was turned is turned upright.
 ///
 /// # Errors
 /// Bytes that are neither format, that exceed the limits, that end early, or that contradict their format.
@@ -228,7 +230,20 @@ fn probe_jpeg(
 ) -> Result<PictureInfo, DecodeError> {
     decoder.decode_headers().map_err(|error| jpeg_error(error, bytes))?;
     let (width, height) = decoder.dimensions().unwrap_or((0, 0));
+    let (width, height) = match orientation(decoder) {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (height, width),
+        _ => (width, height),
+    };
     within(limits, PictureFormat::Jpeg, width as u32, height as u32)
+}
+
+/// How the camera was held, as its Exif data says. The headers must have been decoded.
+fn orientation(decoder: &JpegDecoder<ZCursor<&[u8]>>) -> Orientation {
+    let exif = decoder.exif().and_then(|data| Orientation::from_exif_chunk(data));
+    exif.unwrap_or(Orientation::NoTransforms)
 }
 
 fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
@@ -239,7 +254,21 @@ fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
     }
     let mut rgb = vec![0; width as usize * height as usize * 3];
     decoder.decode_into(&mut rgb).map_err(|error| jpeg_error(error, bytes))?;
-    Ok(Picture { width, height, rgb })
+    Ok(upright(Picture { width, height, rgb }, decoder.dimensions(), orientation(&decoder)))
+}
+
+/// Turns a picture whose rows are still `stored` across and down.
+fn upright(picture: Picture, stored: Option<(usize, usize)>, orientation: Orientation) -> Picture {
+    let (Some((across, down)), false) = (stored, orientation == Orientation::NoTransforms) else {
+        return picture;
+    };
+    let Picture { width, height, rgb } = picture;
+    let Some(image) = RgbImage::from_raw(across as u32, down as u32, rgb) else {
+        return Picture { width, height, rgb: Vec::new() };
+    };
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    Picture { width, height, rgb: image.into_rgb8().into_raw() }
 }
 
 /// Whether an end-of-image marker follows the last start of a scan. The decoder forgives a last row that is cut short;
@@ -315,5 +344,51 @@ fn png_error(error: png::DecodingError, bytes: &[u8]) -> DecodeError {
             DecodeError::Unsupported { format, reason: "its metadata takes more than 64 MiB".to_owned() }
         }
         other => DecodeError::Corrupt { format, reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exif::{Tag, Value};
+
+    use super::*;
+    use crate::exif::tests::with_exif;
+
+    const FRAME: &[u8] = include_bytes!("../tests/data/vtest_300.jpg");
+
+    /// The frame as a camera sends it that was held in one of Exif's eight ways.
+    fn held(orientation: u16) -> (PictureInfo, Picture) {
+        let jpeg = with_exif(FRAME, &[(Tag::Orientation, Value::Short(vec![orientation]))]);
+        let limits = Limits::default();
+        (probe(&jpeg, &limits).unwrap(), decode(&jpeg, &limits).unwrap())
+    }
+
+    fn pixel(picture: &Picture, x: u32, y: u32) -> [u8; 3] {
+        picture.rgb.as_chunks::<3>().0[(y * picture.width + x) as usize]
+    }
+
+    #[test]
+    fn a_picture_is_turned_upright() {
+        let stored = decode(FRAME, &Limits::default()).unwrap();
+        let (right, bottom) = (stored.width - 1, stored.height - 1);
+        // Where the stored pixel at (100, 50) lies once upright.
+        for (orientation, x, y) in [
+            (1, 100, 50),
+            (2, right - 100, 50),
+            (3, right - 100, bottom - 50),
+            (4, 100, bottom - 50),
+            (5, 50, 100),
+            (6, bottom - 50, 100),
+            (7, bottom - 50, right - 100),
+            (8, 50, right - 100),
+            (9, 100, 50),
+        ] {
+            let (info, picture) = held(orientation);
+            let turned = (5..=8).contains(&orientation);
+            let size = if turned { (stored.height, stored.width) } else { (stored.width, stored.height) };
+            assert_eq!((info.width, info.height), size);
+            assert_eq!((picture.width, picture.height), size);
+            assert_eq!(pixel(&picture, x, y), pixel(&stored, 100, 50), "orientation {orientation}");
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod count;
 pub mod decode;
 pub mod detection;
 pub mod draw;
+pub mod exif;
 pub mod geometry;
 pub mod model;
 pub mod payload;

@@ -6,6 +6,7 @@ use camcount_vision::pipeline::steps::DataType;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
+use serde_json::Value;
 
 use crate::arguments::to_timestamp;
 use crate::database;
@@ -35,6 +36,8 @@ pub struct Item {
     pub frame_number: i64,
     pub data_type: DataType,
     pub content: Content,
+    /// `location`, `weather`, `events` and `context` of the message's metadata, where it has them.
+    pub context: Option<Value>,
 }
 
 /// What an item brings.
@@ -137,6 +140,7 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
         frame_number: present(row.get(5)?)?,
         data_type,
         content,
+        context: row.get::<JsonB>(9)?.map(|context| context.0),
     })
 }
 
@@ -150,7 +154,7 @@ fn read_content(row: &SpiHeapTupleData<'_>, data_type: DataType) -> Result<Conte
         };
         return Ok(row.get::<Vec<u8>>(7)?.map_or_else(gone, Content::Picture));
     }
-    let payload = row.get::<JsonB>(8)?.map_or(serde_json::Value::Null, |payload| payload.0);
+    let payload = row.get::<JsonB>(8)?.map_or(Value::Null, |payload| payload.0);
     let tracked = data_type == DataType::Tracking;
     let parsed = match data_type {
         DataType::Counting => payload::parse_counts(&payload).map(Content::Counts),

@@ -25,7 +25,9 @@ WITH head AS (
 )
 SELECT taken.id, taken.queued_at, taken.ingestion_id, taken.frame_timestamp, taken.frame_number, taken.data_type,
        frame.image,
-       CASE WHEN taken.data_type <> 'frame' THEN message.data_payload END
+       CASE WHEN taken.data_type <> 'frame' THEN message.data_payload END,
+       -- What travels with results, unless it is so much that it would outweigh them.
+       CASE WHEN octet_length(context.value::text) BETWEEN 3 AND 8192 THEN context.value END
 FROM taken
 LEFT JOIN camcount.frames AS frame
        ON frame.ingestion_id = taken.ingestion_id AND frame.camera_id = $1
@@ -33,4 +35,11 @@ LEFT JOIN camcount.frames AS frame
 LEFT JOIN camcount.realtime_data_ingestion AS message
        ON message.ingestion_id = taken.ingestion_id AND message.camera_id = $1
       AND message.frame_timestamp = taken.frame_timestamp
+CROSS JOIN LATERAL (
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'location', coalesce(message.data_payload -> 'location', message.data_payload #> '{exif,location}'),
+        'weather', message.data_payload -> 'weather',
+        'events', message.data_payload -> 'events',
+        'context', message.data_payload -> 'context')) AS value
+) AS context
 ORDER BY taken.frame_timestamp, taken.frame_number, taken.id

@@ -114,7 +114,7 @@ impl<'a> Output<'a> {
         for zone in &outcome.occupancy {
             self.zone(pipeline, item.frame_timestamp, zone);
         }
-        self.series(pipeline, item.frame_timestamp, shown.len(), outcome);
+        self.series(pipeline, item, shown.len(), outcome);
         let last_step = if pipeline.stage >= PipelineType::Tracking { "track" } else { "detect" };
         self.figures.frame(&pipeline.pipeline_id, frame.elapsed + elapsed, last_step);
     }
@@ -140,7 +140,7 @@ impl<'a> Output<'a> {
     }
 
     fn step_value(&mut self, pipeline: &Pipeline, item: &Item, value: &OutputValue) {
-        let tags = json!({"pipeline_id": pipeline.pipeline_id, "stream_id": self.claim.stream_id});
+        let tags = self.tags(pipeline, item);
         // A class name may have been added to what the user wrote.
         let name: String = value.name.chars().take(NAME_LENGTH).collect();
         match value.target {
@@ -253,14 +253,15 @@ impl<'a> Output<'a> {
     }
 
     /// One value of each series for each interval of frame time: the first frame in it gives it.
-    fn series(&mut self, pipeline: &Pipeline, time: Timestamp, detections: usize, outcome: &FrameOutcome) {
+    fn series(&mut self, pipeline: &Pipeline, item: &Item, detections: usize, outcome: &FrameOutcome) {
+        let time = item.frame_timestamp;
         let interval = (pipeline.config.outputs.interval_seconds * 1e6) as i64;
         let interval_of = |time: Timestamp| time.0.div_euclid(interval.max(1));
         let begins = self.previous.is_none_or(|previous| interval_of(previous) != interval_of(time));
         if !pipeline.config.outputs.timeseries || !begins {
             return;
         }
-        let tags = json!({"pipeline_id": pipeline.pipeline_id, "stream_id": self.claim.stream_id});
+        let tags = self.tags(pipeline, item);
         let mut record = |metric: String, value: usize, unit: &str| {
             self.metrics.push(json!({"metric_name": metric, "metric_timestamp": text(time),
                                      "metric_value": value, "metric_unit": unit, "metric_tags": tags}));
@@ -269,6 +270,15 @@ impl<'a> Output<'a> {
         for zone in &outcome.occupancy {
             record(format!("occupancy.{}", zone.zone), zone.occupancy as usize, "objects");
         }
+    }
+
+    /// What a series' values are tagged with: where they come from, and what the sender said of the frame.
+    fn tags(&self, pipeline: &Pipeline, item: &Item) -> Value {
+        let mut tags = json!({"pipeline_id": pipeline.pipeline_id, "stream_id": self.claim.stream_id});
+        if let (Some(tags), Some(Value::Object(context))) = (tags.as_object_mut(), &item.context) {
+            tags.extend(context.clone());
+        }
+        tags
     }
 
     /// Notes what became of an item; frames after it come later.
@@ -346,6 +356,7 @@ fn result_row(pipeline: &Pipeline, item: &Item, step: &str, data: Value, elapsed
         "frame_number": item.frame_number,
         "step_name": step,
         "result_data": data,
+        "result_metadata": item.context,
         "processing_time_ms": elapsed.as_secs_f64() * 1e3,
         "status": "completed",
     })

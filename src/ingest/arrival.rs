@@ -1,0 +1,84 @@
+//! One message, checked: who sent it, what it is, and the picture that it may bring.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use camcount_vision::decode::{self, PictureFormat, PictureInfo};
+use camcount_vision::{exif, payload};
+use pgrx::JsonB;
+use serde_json::{Value, json};
+
+use super::identity::Identity;
+use crate::error::{Error, Result};
+use crate::settings;
+
+/// Bytes that a picture, or a payload, may have at most.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// What is to be stored of a message beside its payload.
+pub struct Arrival<'a> {
+    pub identity: Identity<'a>,
+    /// Octets of the picture, of the payload where there is none.
+    pub size: usize,
+    pub picture: Option<Picture<'a>>,
+}
+
+/// A JPEG or PNG file and what its header says.
+pub struct Picture<'a> {
+    pub info: PictureInfo,
+    /// `{"exif": …}`, to be added to the frame's metadata.
+    pub exif: Option<JsonB>,
+    pub image: Cow<'a, [u8]>,
+}
+
+impl<'a> Arrival<'a> {
+    /// A message by its payload.
+    pub fn of_payload(identity: Identity<'a>, payload: &Value) -> Result<Self> {
+        const PARAMETER: &str = "p_data_payload";
+        let refuse = |source| Error::Payload { parameter: PARAMETER, source };
+        match identity.data_type {
+            "frame" => return Self::of_base64(identity, payload),
+            "detection" => drop(payload::parse_detections(payload, false).map_err(refuse)?),
+            "tracking" => drop(payload::parse_detections(payload, true).map_err(refuse)?),
+            "counting" => drop(payload::parse_counts(payload).map_err(refuse)?),
+            other => {
+                let reason = format!("must be frame, detection, tracking or counting, got {other:?}");
+                return Err(Error::invalid("p_data_type", reason));
+            }
+        }
+        let size = payload.to_string().len();
+        check_size(PARAMETER, size)?;
+        Ok(Self { identity, size, picture: None })
+    }
+
+    /// The picture leaves the JSON; what else the object holds stays as metadata.
+    fn of_base64(identity: Identity<'a>, payload: &Value) -> Result<Self> {
+        const PARAMETER: &str = "p_data_payload";
+        let Some(text) = payload.get("image").and_then(Value::as_str) else {
+            return Err(Error::invalid(PARAMETER, r#"must be an object with an "image" in base64"#));
+        };
+        let image = BASE64.decode(text.as_bytes()).map_err(|error| {
+            Error::invalid(PARAMETER, format!(r#"has an "image" that is no base64: {error}"#))
+        })?;
+        Self::of_picture(identity, image.into(), PARAMETER)
+    }
+
+    /// A frame by its picture, which came as `parameter`.
+    pub fn of_picture(identity: Identity<'a>, image: Cow<'a, [u8]>, parameter: &'static str) -> Result<Self> {
+        check_size(parameter, image.len())?;
+        let info = decode::probe(&image, &settings::image_limits())
+            .map_err(|source| Error::Image { parameter, source })?;
+        let exif = (info.format == PictureFormat::Jpeg).then(|| exif::read(&image)).flatten();
+        let exif = exif.map(|exif| JsonB(json!({"exif": exif})));
+        Ok(Self { identity, size: image.len(), picture: Some(Picture { info, exif, image }) })
+    }
+}
+
+/// Refuses what has more than [`MAX_BYTES`].
+pub fn check_size(parameter: &'static str, size: usize) -> Result<()> {
+    if size > MAX_BYTES {
+        return Err(Error::invalid(parameter, format!("is {size} bytes; {MAX_BYTES} is the most")));
+    }
+    Ok(())
+}

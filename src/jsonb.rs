@@ -1,0 +1,85 @@
+//! jsonb arguments: read when their content matters, passed on without being written anew.
+
+use std::ffi::CStr;
+
+use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::direct_function_call;
+use pgrx::nullable::Nullable;
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
+};
+use pgrx::prelude::*;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// A jsonb value as Postgres holds it. `pgrx::JsonB` panics at what serde_json does not read: numbers beyond a double,
+/// and arrays in arrays 128 deep.
+#[derive(Clone, Copy)]
+pub struct Jsonb(pg_sys::Datum);
+
+impl Jsonb {
+    /// The value.
+    ///
+    /// # Errors
+    /// A number beyond the range of a double, or nesting deeper than 127 levels.
+    pub fn read(self, parameter: &'static str) -> Result<Value> {
+        // SAFETY: the datum is a jsonb, which jsonb_out writes as a C string in the database's encoding.
+        #[allow(unsafe_code)]
+        let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.0)]) };
+        let text = text.and_then(|text| text.to_str().ok()).unwrap_or_default();
+        serde_json::from_str(text)
+            .map_err(|error| Error::invalid(parameter, format!("cannot be read as JSON: {error}")))
+    }
+
+    /// Bytes of the value before compression.
+    pub fn size(self) -> usize {
+        // SAFETY: the datum is a varlena, perhaps compressed or out of line.
+        #[allow(unsafe_code)]
+        unsafe {
+            pg_sys::toast_raw_datum_size(self.0)
+        }
+    }
+}
+
+impl FromDatum for Jsonb {
+    #[allow(unsafe_code)]
+    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
+        (!is_null).then_some(Self(datum))
+    }
+}
+
+impl IntoDatum for Jsonb {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        Some(self.0)
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::JSONBOID
+    }
+}
+
+// SAFETY: the argument's datum outlives the call, and the value does not.
+#[allow(unsafe_code)]
+unsafe impl<'fcx> ArgAbi<'fcx> for Jsonb {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: asked for only where the argument is not NULL.
+        unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or(Self(pg_sys::Datum::null()))
+    }
+
+    unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
+        // SAFETY: `FromDatum` takes any datum of the declared type.
+        unsafe { arg.unbox_arg_using_from_datum().into() }
+    }
+}
+
+// SAFETY: the SQL type is the one that the datum has.
+#[allow(unsafe_code)]
+unsafe impl SqlTranslatable for Jsonb {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Jsonb);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: std::result::Result<SqlMappingRef, ArgumentError> =
+        Ok(SqlMappingRef::literal("jsonb"));
+    const RETURN_SQL: std::result::Result<ReturnsRef, ReturnsError> =
+        Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+}
