@@ -55,6 +55,30 @@ mod tests {
         )));
     }
 
+    /// The frame as a camera sends it that was held upright: Exif with one entry, orientation 6.
+    fn turned_frame() -> Vec<u8> {
+        const EXIF: &[u8] =
+            b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        [&FRAME[..2], EXIF, &FRAME[2..]].concat()
+    }
+
+    #[pg_test]
+    fn what_the_camera_wrote_into_a_jpeg_is_kept_and_heeded() {
+        keep("turned", &turned_frame());
+        for (number, metadata, exif) in
+            [(1, "{}", r#"{"orientation": 6}"#), (2, r#"{"exif": "mine"}"#, r#""mine""#)]
+        {
+            let id: String = get(&format!(
+                "SELECT camcount.ingest_frame('gate', 'main', now(), {number}, pg_temp.bytes('turned'), '{metadata}')"
+            ));
+            assert!(holds(&format!(
+                "SELECT m.data_payload = '{{\"exif\": {exif}}}' AND (f.width, f.height) = (576, 768)
+                 FROM camcount.realtime_data_ingestion m JOIN camcount.frames f USING (ingestion_id)
+                 WHERE ingestion_id = '{id}'"
+            )));
+        }
+    }
+
     #[pg_test]
     fn a_base64_image_is_stored_as_a_picture_and_the_rest_as_metadata() {
         let id = ingest("frame", &format!(r#"{{"image": "{PIXEL}", "zoom": 2}}"#));
