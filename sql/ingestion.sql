@@ -105,17 +105,23 @@ COMMENT ON COLUMN frames.height IS 'Pixels down, once upright.';
 COMMENT ON COLUMN frames.image IS 'The file, byte for byte.';
 
 CREATE TABLE ingestion_rejects (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    camera_id   text,
-    item        jsonb NOT NULL,
-    item_index  integer NOT NULL,
-    error_code  text NOT NULL,
+    id            bigint GENERATED ALWAYS AS IDENTITY,
+    camera_id     text NOT NULL
+        CONSTRAINT ingestion_rejects_camera_id_length CHECK (length(camera_id) <= 100),
+    item          jsonb NOT NULL,
+    item_index    integer NOT NULL,
+    error_code    text NOT NULL,
     error_message text NOT NULL,
-    rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
+    rejected_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+) PARTITION BY RANGE (rejected_at);
+
+CREATE TABLE ingestion_rejects_default PARTITION OF ingestion_rejects (
+    CONSTRAINT ingestion_rejects_default_pkey PRIMARY KEY (id, camera_id, rejected_at)
+) DEFAULT;
+
 COMMENT ON TABLE ingestion_rejects IS 'Rows of a batch that were refused where skipping them was asked for.';
 COMMENT ON COLUMN ingestion_rejects.id IS 'Order of refusal.';
-COMMENT ON COLUMN ingestion_rejects.camera_id IS 'Which camera, where the row says it.';
+COMMENT ON COLUMN ingestion_rejects.camera_id IS 'Which camera, as far as the row says it; empty where it does not.';
 COMMENT ON COLUMN ingestion_rejects.item IS 'The row as it was sent.';
 COMMENT ON COLUMN ingestion_rejects.item_index IS 'Its place in the batch, from 0.';
 COMMENT ON COLUMN ingestion_rejects.error_code IS 'SQLSTATE of the refusal.';

@@ -89,6 +89,14 @@ CREATE TABLE ingestion_monitoring (
         CONSTRAINT ingestion_monitoring_memory_usage_percent_range CHECK (memory_usage_percent BETWEEN 0 AND 100),
     network_bandwidth_mbps    double precision
         CONSTRAINT ingestion_monitoring_network_bandwidth_mbps_range CHECK (network_bandwidth_mbps >= 0),
+    jitter_ms                 double precision CONSTRAINT ingestion_monitoring_jitter_ms_range CHECK (jitter_ms >= 0),
+    lost_frames               bigint CONSTRAINT ingestion_monitoring_lost_frames_range CHECK (lost_frames >= 0),
+    image_quality_score       double precision
+        CONSTRAINT ingestion_monitoring_image_quality_score_range CHECK (image_quality_score BETWEEN 0 AND 100),
+    sharpness                 double precision CONSTRAINT ingestion_monitoring_sharpness_range CHECK (sharpness >= 0),
+    brightness                double precision
+        CONSTRAINT ingestion_monitoring_brightness_range CHECK (brightness BETWEEN 0 AND 1),
+    is_frozen                 boolean,
     created_at                timestamptz NOT NULL DEFAULT clock_timestamp()
 ) PARTITION BY RANGE (metric_timestamp);
 
@@ -115,7 +123,104 @@ COMMENT ON COLUMN ingestion_monitoring.retry_count IS 'Attempts that failed and 
 COMMENT ON COLUMN ingestion_monitoring.cpu_usage_percent IS 'Of the processors the server may use.';
 COMMENT ON COLUMN ingestion_monitoring.memory_usage_percent IS 'Of the machine''s memory.';
 COMMENT ON COLUMN ingestion_monitoring.network_bandwidth_mbps IS 'Megabits sent and received, a second.';
+COMMENT ON COLUMN ingestion_monitoring.jitter_ms IS 'Interarrival jitter of RFC 3550 over the last minute; of several streams the worst.';
+COMMENT ON COLUMN ingestion_monitoring.lost_frames IS 'Gaps in the frame numbers.';
+COMMENT ON COLUMN ingestion_monitoring.image_quality_score IS 'Sharpness and exposure in one figure, 0 to 100; of several streams the worst, 0 where one is frozen; NULL where no picture was looked at.';
+COMMENT ON COLUMN ingestion_monitoring.sharpness IS 'Variance of the Laplacian; below about 100 a picture is blurred; of several streams the worst.';
+COMMENT ON COLUMN ingestion_monitoring.brightness IS 'Mean luma, 0 to 1; of several streams the mean.';
+COMMENT ON COLUMN ingestion_monitoring.is_frozen IS 'A stream shows the very same picture for five seconds.';
 COMMENT ON COLUMN ingestion_monitoring.created_at IS 'When the row was made.';
+
+-- RFC 3550, section 6.4.1: a sixteenth of each difference between two transit times.
+CREATE FUNCTION interarrival_jitter_step(p_state double precision[], p_transit_ms double precision)
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+RETURN ARRAY[coalesce(p_state[1], 0) + (abs(p_transit_ms - p_state[2]) - coalesce(p_state[1], 0)) / 16, p_transit_ms];
+COMMENT ON FUNCTION interarrival_jitter_step(double precision[], double precision) IS 'State of interarrival_jitter after one more message.';
+
+CREATE FUNCTION interarrival_jitter_of(p_state double precision[])
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+RETURN p_state[1];
+COMMENT ON FUNCTION interarrival_jitter_of(double precision[]) IS 'Result of interarrival_jitter; NULL of less than two messages.';
+
+CREATE AGGREGATE interarrival_jitter(p_transit_ms double precision) (
+    SFUNC = interarrival_jitter_step,
+    STYPE = double precision[],
+    FINALFUNC = interarrival_jitter_of,
+    INITCOND = '{NULL,NULL}'
+);
+COMMENT ON AGGREGATE interarrival_jitter(double precision) IS 'Jitter of RFC 3550, in milliseconds, of transit times (arrival minus sending), in order of arrival.';
+
+CREATE FUNCTION sample_ingestion(p_from timestamptz, p_to timestamptz)
+RETURNS bigint
+LANGUAGE sql
+BEGIN ATOMIC
+WITH arrived AS MATERIALIZED (
+    SELECT message.camera_id, message.stream_id, message.ingestion_timestamp, message.frame_timestamp,
+           message.data_size_bytes, message.ingestion_latency_ms, message.processing_status, message.retry_count,
+           message.total_latency_ms - message.processing_latency_ms AS wait_ms,
+           message.ingestion_timestamp >= p_from AS is_new,
+           greatest(0, message.frame_number - 1 - lag(message.frame_number) OVER (
+               PARTITION BY message.camera_id, message.stream_id
+               ORDER BY message.frame_timestamp, message.frame_number)) AS gap
+    FROM cameras
+    -- A camera at a time, so that the index by camera and time serves.
+    CROSS JOIN LATERAL (
+        SELECT * FROM realtime_data_ingestion AS message
+        WHERE message.camera_id = cameras.camera_id
+          AND message.ingestion_timestamp >= least(p_from, p_to - interval '1 minute')
+          AND message.ingestion_timestamp < p_to
+    ) AS message
+), jitter AS (
+    SELECT stream.camera_id, max(stream.jitter_ms) AS jitter_ms
+    FROM (
+        SELECT camera_id, stream_id,
+               interarrival_jitter(extract(epoch FROM ingestion_timestamp - frame_timestamp)::double precision * 1000
+                                   ORDER BY ingestion_timestamp, frame_timestamp) AS jitter_ms
+        FROM arrived GROUP BY camera_id, stream_id
+    ) AS stream
+    GROUP BY stream.camera_id
+), sample AS (
+    SELECT camera_id, count(*) AS messages, avg(ingestion_latency_ms) AS latency_ms, sum(data_size_bytes) AS bytes,
+           avg(wait_ms) AS wait_ms, count(*) FILTER (WHERE processing_status = 'failed') AS errors,
+           sum(retry_count) AS retries, sum(gap) AS lost
+    FROM arrived
+    WHERE is_new
+    GROUP BY camera_id
+), picture AS (
+    SELECT camera_id, min(CASE WHEN is_frozen THEN 0 ELSE image_quality_score END) AS score,
+           min(sharpness) AS sharpness, avg(brightness) AS brightness, bool_or(is_frozen) AS is_frozen
+    FROM stream_state
+    WHERE picture_seen_at >= p_from
+    GROUP BY camera_id
+), written AS (
+    INSERT INTO ingestion_monitoring
+        (camera_id, metric_timestamp, ingestion_rate_fps, ingestion_latency_ms, ingestion_throughput_mbps, queue_size,
+         queue_wait_time_ms, error_count, error_rate, retry_count, jitter_ms, lost_frames, image_quality_score,
+         sharpness, brightness, is_frozen)
+    SELECT cameras.camera_id, p_to,
+           coalesce(sample.messages, 0) / extract(epoch FROM p_to - p_from),
+           sample.latency_ms,
+           coalesce(sample.bytes, 0) * 8 / 1e6 / extract(epoch FROM p_to - p_from),
+           (SELECT count(*) FROM queue_items AS item
+            WHERE item.camera_id = cameras.camera_id AND item.status = 'queued'),
+           sample.wait_ms, coalesce(sample.errors, 0), 100.0 * sample.errors / sample.messages,
+           coalesce(sample.retries, 0), jitter.jitter_ms, coalesce(sample.lost, 0), picture.score, picture.sharpness,
+           picture.brightness, picture.is_frozen
+    FROM cameras
+    LEFT JOIN sample USING (camera_id)
+    LEFT JOIN jitter USING (camera_id)
+    LEFT JOIN picture USING (camera_id)
+    -- A camera that has fallen silent has one row that says so, and then none.
+    WHERE sample.messages > 0 OR picture.score IS NOT NULL OR 0 < (
+        SELECT before.ingestion_rate_fps FROM ingestion_monitoring AS before
+        WHERE before.camera_id = cameras.camera_id ORDER BY before.metric_timestamp DESC LIMIT 1)
+    RETURNING 1
+)
+SELECT count(*) FROM written;
+END;
+COMMENT ON FUNCTION sample_ingestion(timestamptz, timestamptz) IS 'Measures each camera''s ingestion between two moments, the second excluded, into ingestion_monitoring; returns how many rows. The maintenance worker calls it every camcount.monitor_interval.';
 
 CREATE TABLE stream_processing_monitoring (
     id                    bigint GENERATED ALWAYS AS IDENTITY,

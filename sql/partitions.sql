@@ -35,6 +35,7 @@ INSERT INTO retention_policies (table_name, partition_interval, retention, parti
     ('frames', '1 hour', '2 hours', 3, true),
     ('queue_items', '1 day', '7 days', 3, true),
     ('processing_results', '1 day', '30 days', 3, true),
+    ('ingestion_rejects', '1 day', '30 days', 3, true),
     ('tracks', '1 month', '5 years', 1, true),
     ('line_crossings', '1 month', '5 years', 1, true),
     ('zone_visits', '1 month', '5 years', 1, true),

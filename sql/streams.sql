@@ -10,6 +10,14 @@ CREATE TABLE stream_state (
     frames_processed     bigint NOT NULL DEFAULT 0,
     claimed_by           bigint,
     lease_until          timestamptz,
+    image_quality_score  double precision
+        CONSTRAINT stream_state_image_quality_score_range CHECK (image_quality_score BETWEEN 0 AND 100),
+    sharpness            double precision CONSTRAINT stream_state_sharpness_range CHECK (sharpness >= 0),
+    brightness           double precision CONSTRAINT stream_state_brightness_range CHECK (brightness BETWEEN 0 AND 1),
+    fingerprint          bigint,
+    unchanged_since      timestamptz,
+    is_frozen            boolean,
+    picture_seen_at      timestamptz,
     updated_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT stream_state_pkey PRIMARY KEY (camera_id, stream_id)
 ) WITH (fillfactor = 50);
@@ -21,6 +29,13 @@ COMMENT ON COLUMN stream_state.last_frame_number IS 'Number of the last frame ap
 COMMENT ON COLUMN stream_state.frames_processed IS 'Messages applied so far.';
 COMMENT ON COLUMN stream_state.claimed_by IS 'worker_id of the worker that holds the stream, NULL where it is free.';
 COMMENT ON COLUMN stream_state.lease_until IS 'How long the claim is valid without renewal.';
+COMMENT ON COLUMN stream_state.image_quality_score IS 'Sharpness and exposure of the last picture in one figure, 0 to 100.';
+COMMENT ON COLUMN stream_state.sharpness IS 'Variance of its Laplacian; below about 100 it is blurred.';
+COMMENT ON COLUMN stream_state.brightness IS 'Its mean luma, 0 to 1.';
+COMMENT ON COLUMN stream_state.fingerprint IS 'Its checksum.';
+COMMENT ON COLUMN stream_state.unchanged_since IS 'Time of the first frame that showed the very same picture.';
+COMMENT ON COLUMN stream_state.is_frozen IS 'The picture has not changed for five seconds of frame time.';
+COMMENT ON COLUMN stream_state.picture_seen_at IS 'When a picture was last looked at, by the server''s clock.';
 COMMENT ON COLUMN stream_state.updated_at IS 'When the row was last written.';
 
 CREATE TABLE tracker_state (

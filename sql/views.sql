@@ -101,6 +101,28 @@ COMMENT ON COLUMN dead_letters.failed_at IS 'When the last attempt failed.';
 COMMENT ON COLUMN dead_letters.error_code IS 'SQLSTATE of the failure.';
 COMMENT ON COLUMN dead_letters.error_message IS 'Why it failed.';
 
+CREATE VIEW camera_quality AS
+SELECT c.camera_id, c.camera_name, m.metric_timestamp AS measured_at, m.ingestion_rate_fps AS fps,
+       m.ingestion_throughput_mbps AS bitrate_mbps, m.ingestion_latency_ms AS latency_ms, m.jitter_ms, m.lost_frames,
+       m.image_quality_score, m.sharpness, m.brightness, m.is_frozen
+FROM cameras c
+CROSS JOIN LATERAL (
+    SELECT * FROM ingestion_monitoring i WHERE i.camera_id = c.camera_id ORDER BY i.metric_timestamp DESC LIMIT 1
+) m;
+COMMENT ON VIEW camera_quality IS 'Each camera''s last sample: how fast, how regularly and how well it sends.';
+COMMENT ON COLUMN camera_quality.camera_id IS 'Which camera.';
+COMMENT ON COLUMN camera_quality.camera_name IS 'What people call it.';
+COMMENT ON COLUMN camera_quality.measured_at IS 'End of the stretch of time that was measured.';
+COMMENT ON COLUMN camera_quality.fps IS 'Messages a second; 0 for a camera that has fallen silent.';
+COMMENT ON COLUMN camera_quality.bitrate_mbps IS 'Megabits a second.';
+COMMENT ON COLUMN camera_quality.latency_ms IS 'From the frame to its arrival, mean.';
+COMMENT ON COLUMN camera_quality.jitter_ms IS 'Interarrival jitter of RFC 3550 over the last minute.';
+COMMENT ON COLUMN camera_quality.lost_frames IS 'Gaps in the frame numbers.';
+COMMENT ON COLUMN camera_quality.image_quality_score IS 'Sharpness and exposure in one figure, 0 to 100; 0 where the picture is frozen.';
+COMMENT ON COLUMN camera_quality.sharpness IS 'Variance of the Laplacian; below about 100 a picture is blurred.';
+COMMENT ON COLUMN camera_quality.brightness IS 'Mean luma, 0 to 1.';
+COMMENT ON COLUMN camera_quality.is_frozen IS 'The picture has not changed for five seconds.';
+
 CREATE VIEW workers AS
 SELECT w.worker_id, w.pid, w.kind, w.state, w.detail, w.execution_provider, w.frames_processed,
        w.last_error, w.last_error_at, w.started_at, w.updated_at

@@ -40,6 +40,16 @@ pub fn moment(value: Option<TimestampWithTimeZone>, parameter: &'static str) -> 
     Ok(time)
 }
 
+/// What a message repeats of a value: its beginning.
+pub fn shown(value: &str) -> String {
+    const MOST: usize = 100;
+    let mut shown: String = value.chars().take(MOST).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A number from 0 up.
 pub fn not_negative(value: Option<i64>, parameter: &'static str) -> Result<i64> {
     let value = required(value, parameter)?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// A jsonb value as Postgres holds it. `pgrx::JsonB` panics at what serde_json does not read: numbers beyond a double,
+/// A jsonb argument as Postgres holds it, valid for as long as the call. `pgrx::JsonB` panics at what serde_json does not read: numbers beyond a double,
 /// and arrays in arrays 128 deep.
 #[derive(Clone, Copy)]
 pub struct Jsonb(pg_sys::Datum);
@@ -27,7 +27,9 @@ impl Jsonb {
         // SAFETY: the datum is a jsonb, which jsonb_out writes as a C string in the database's encoding.
         #[allow(unsafe_code)]
         let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.0)]) };
-        let text = text.and_then(|text| text.to_str().ok()).unwrap_or_default();
+        let text = text.map_or(Ok(""), CStr::to_str);
+        let text =
+            text.map_err(|_| Error::invalid(parameter, "cannot be read: the database is not in UTF-8"))?;
         serde_json::from_str(text)
             .map_err(|error| Error::invalid(parameter, format!("cannot be read as JSON: {error}")))
     }
@@ -63,8 +65,10 @@ impl IntoDatum for Jsonb {
 #[allow(unsafe_code)]
 unsafe impl<'fcx> ArgAbi<'fcx> for Jsonb {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
-        // SAFETY: asked for only where the argument is not NULL.
-        unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or(Self(pg_sys::Datum::null()))
+        let index = arg.index();
+        // SAFETY: `FromDatum` takes any datum of the declared type.
+        unsafe { arg.unbox_arg_using_from_datum() }
+            .unwrap_or_else(|| error!("argument {index} must not be null"))
     }
 
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {

@@ -17,6 +17,7 @@ static LEASE_SECONDS: GucSetting<i32> = GucSetting::<i32>::new(60);
 static RETRY_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static POLL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5000);
 static MAINTENANCE_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
+static MONITOR_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
 static MAX_IMAGE_PIXELS: GucSetting<i32> = GucSetting::<i32>::new(50_000_000);
 static ONNXRUNTIME_LIBRARY: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"$libdir/camcount/libonnxruntime.so"));
@@ -116,6 +117,16 @@ fn register_worker_settings() {
         &MAINTENANCE_INTERVAL,
         1,
         86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"camcount.monitor_interval",
+        c"How often each camera's ingestion is measured into ingestion_monitoring; 0 means never.",
+        c"",
+        &MONITOR_INTERVAL,
+        0,
+        3600,
         GucContext::Sighup,
         GucFlags::UNIT_S,
     );
@@ -226,6 +237,12 @@ pub fn poll_interval() -> Duration {
 /// Time between two runs of partition maintenance.
 pub fn maintenance_interval() -> Duration {
     Duration::from_secs(positive(&MAINTENANCE_INTERVAL) as u64)
+}
+
+/// Time between two samples of ingestion; `None` for no samples.
+pub fn monitor_interval() -> Option<Duration> {
+    let seconds = positive(&MONITOR_INTERVAL) as u64;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// What the decoder accepts.

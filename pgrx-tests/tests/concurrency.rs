@@ -58,3 +58,15 @@ fn one_message_sent_by_all_is_taken_once() -> Result<()> {
             AND (SELECT count(*) FROM camcount.cameras) = 1",
     )
 }
+
+#[test]
+fn batches_of_the_same_messages_in_any_order_do_not_wait_for_each_other() -> Result<()> {
+    at_once(
+        "SELECT camcount.batch_ingest_data((
+             SELECT jsonb_agg(jsonb_build_object('camera_id', 'gate', 'stream_id', 'stream ' || n % 7,
+                 'frame_timestamp', '2026-01-05T08:00:00Z', 'frame_number', extract(second FROM now())::integer * 100 + n,
+                 'data_type', 'counting', 'data_payload', '[]'::jsonb) ORDER BY random())
+             FROM generate_series(1, 60) AS n))",
+        "SELECT count(*) = count(DISTINCT ingestion_id) AND count(*) >= 60 FROM camcount.realtime_data_ingestion",
+    )
+}

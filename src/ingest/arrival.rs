@@ -5,20 +5,25 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use camcount_vision::decode::{self, PictureFormat, PictureInfo};
-use camcount_vision::{exif, payload};
+use camcount_vision::payload;
 use pgrx::JsonB;
 use serde_json::{Value, json};
 
 use super::identity::Identity;
+use crate::arguments::shown;
 use crate::error::{Error, Result};
 use crate::settings;
 
 /// Bytes that a picture, or a payload, may have at most.
 pub const MAX_BYTES: usize = 64 << 20;
 
+/// Bytes that JSON may have at most which brings a picture in base64 beside its metadata.
+pub const MAX_JSON_BYTES: usize = 2 * MAX_BYTES;
+
 /// What is to be stored of a message beside its payload.
 pub struct Arrival<'a> {
     pub identity: Identity<'a>,
+    pub ingestion_id: String,
     /// Octets of the picture, of the payload where there is none.
     pub size: usize,
     pub picture: Option<Picture<'a>>,
@@ -43,13 +48,16 @@ impl<'a> Arrival<'a> {
             "tracking" => drop(payload::parse_detections(payload, true).map_err(refuse)?),
             "counting" => drop(payload::parse_counts(payload).map_err(refuse)?),
             other => {
-                let reason = format!("must be frame, detection, tracking or counting, got {other:?}");
+                let reason = format!(
+                    "must be frame, detection, tracking or counting, got {}",
+                    shown(&format!("{other:?}"))
+                );
                 return Err(Error::invalid("p_data_type", reason));
             }
         }
         let size = payload.to_string().len();
-        check_size(PARAMETER, size)?;
-        Ok(Self { identity, size, picture: None })
+        check_size(PARAMETER, size, MAX_BYTES)?;
+        Ok(Self::new(identity, size, None))
     }
 
     /// The picture leaves the JSON; what else the object holds stays as metadata.
@@ -66,19 +74,23 @@ impl<'a> Arrival<'a> {
 
     /// A frame by its picture, which came as `parameter`.
     pub fn of_picture(identity: Identity<'a>, image: Cow<'a, [u8]>, parameter: &'static str) -> Result<Self> {
-        check_size(parameter, image.len())?;
+        check_size(parameter, image.len(), MAX_BYTES)?;
         let info = decode::probe(&image, &settings::image_limits())
             .map_err(|source| Error::Image { parameter, source })?;
-        let exif = (info.format == PictureFormat::Jpeg).then(|| exif::read(&image)).flatten();
+        let exif = (info.format == PictureFormat::Jpeg).then(|| decode::jpeg_exif(&image)).flatten();
         let exif = exif.map(|exif| JsonB(json!({"exif": exif})));
-        Ok(Self { identity, size: image.len(), picture: Some(Picture { info, exif, image }) })
+        Ok(Self::new(identity, image.len(), Some(Picture { info, exif, image })))
+    }
+
+    fn new(identity: Identity<'a>, size: usize, picture: Option<Picture<'a>>) -> Self {
+        Self { ingestion_id: identity.ingestion_id(), identity, size, picture }
     }
 }
 
-/// Refuses what has more than [`MAX_BYTES`].
-pub fn check_size(parameter: &'static str, size: usize) -> Result<()> {
-    if size > MAX_BYTES {
-        return Err(Error::invalid(parameter, format!("is {size} bytes; {MAX_BYTES} is the most")));
+/// Refuses what has more than `most` bytes.
+pub fn check_size(parameter: &'static str, size: usize, most: usize) -> Result<()> {
+    if size > most {
+        return Err(Error::invalid(parameter, format!("is {size} bytes; {most} is the most")));
     }
     Ok(())
 }

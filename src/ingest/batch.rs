@@ -1,6 +1,6 @@
 //! Many messages in one call.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ffi::CString;
 
 use pgrx::direct_function_call;
@@ -8,10 +8,10 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::Value;
 
-use super::arrival::{Arrival, check_size};
+use super::arrival::{Arrival, MAX_JSON_BYTES, check_size};
 use super::identity::Identity;
 use super::{chosen_queue, store};
-use crate::arguments::required;
+use crate::arguments::{required, shown};
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
 
@@ -48,7 +48,7 @@ fn batch_ingest_data(
 
 fn ingest(batch: Jsonb, skip: bool, queue_id: &str) -> Result<i32> {
     const PARAMETER: &str = "p_data_batch";
-    check_size(PARAMETER, batch.size())?;
+    check_size(PARAMETER, batch.size(), MAX_JSON_BYTES)?;
     let value = batch.read(PARAMETER)?;
     let elements =
         value.as_array().ok_or_else(|| Error::invalid(PARAMETER, "must be a JSON array of objects"))?;
@@ -56,10 +56,10 @@ fn ingest(batch: Jsonb, skip: bool, queue_id: &str) -> Result<i32> {
         let reason = format!("has {} elements; {MAX_ELEMENTS} is the most", elements.len());
         return Err(Error::invalid(PARAMETER, reason));
     }
-    let texts: Vec<Texts<'_>> = elements.iter().map(Texts::of).collect();
+    let numbers: Vec<Ids> = elements.iter().map(Ids::of).collect();
     let (mut arrivals, mut refusals) = (Vec::new(), Vec::new());
-    for (index, (element, texts)) in elements.iter().zip(&texts).enumerate() {
-        let (arrival, refusal) = match arrival(element, texts) {
+    for (index, (element, numbers)) in elements.iter().zip(&numbers).enumerate() {
+        let (arrival, refusal) = match arrival(element, numbers) {
             Ok(arrival) => (Some(arrival), None),
             Err(source) if skip => (None, Some(source)),
             Err(source) => {
@@ -70,6 +70,7 @@ fn ingest(batch: Jsonb, skip: bool, queue_id: &str) -> Result<i32> {
         refusals.push(refusal);
     }
     let taken = arrivals.iter().flatten().count();
+    drop_repeated(&mut arrivals);
     if taken > 0 {
         store::store_many(queue_id, &arrivals, batch)?;
     }
@@ -79,47 +80,42 @@ fn ingest(batch: Jsonb, skip: bool, queue_id: &str) -> Result<i32> {
     Ok(taken as i32)
 }
 
-/// What identifies a message, as text.
-struct Texts<'a> {
-    camera_id: Option<Cow<'a, str>>,
-    stream_id: Option<Cow<'a, str>>,
-    data_type: Option<Cow<'a, str>>,
-}
-
-impl<'a> Texts<'a> {
-    fn of(element: &'a Value) -> Self {
-        let text = |key| text(&element[key]);
-        Self { camera_id: text("camera_id"), stream_id: text("stream_id"), data_type: text("data_type") }
+/// Of a message that comes twice, the first stays.
+fn drop_repeated(arrivals: &mut [Option<Arrival<'_>>]) {
+    let mut seen = HashSet::new();
+    for arrival in arrivals {
+        if arrival.as_ref().is_some_and(|arrival| !seen.insert(arrival.ingestion_id.clone())) {
+            *arrival = None;
+        }
     }
 }
 
-/// As `->>` gives it: a number or a truth value is its text.
-fn text(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(text.into()),
-        Value::Number(number) => Some(number.to_string().into()),
-        Value::Bool(value) => Some(value.to_string().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+/// The ids of an element that are numbers, as text.
+struct Ids {
+    camera_id: Option<String>,
+    stream_id: Option<String>,
+}
+
+impl Ids {
+    fn of(element: &Value) -> Self {
+        let number = |key| {
+            let value: &Value = &element[key];
+            (value.is_i64() || value.is_u64()).then(|| value.to_string())
+        };
+        Self { camera_id: number("camera_id"), stream_id: number("stream_id") }
     }
 }
 
-fn arrival<'a>(element: &'a Value, texts: &'a Texts<'a>) -> Result<Arrival<'a>> {
+fn arrival<'a>(element: &'a Value, numbers: &'a Ids) -> Result<Arrival<'a>> {
     if !element.is_object() {
         return Err(Error::invalid("the element", "must be an object"));
     }
-    for (key, parameter) in
-        [("camera_id", "p_camera_id"), ("stream_id", "p_stream_id"), ("data_type", "p_data_type")]
-    {
-        if element[key].is_array() || element[key].is_object() {
-            return Err(Error::invalid(parameter, "must be text"));
-        }
-    }
     let identity = Identity::new(
-        texts.camera_id.as_deref(),
-        texts.stream_id.as_deref(),
+        text(&element["camera_id"], numbers.camera_id.as_deref(), "p_camera_id")?,
+        text(&element["stream_id"], numbers.stream_id.as_deref(), "p_stream_id")?,
         frame_timestamp(&element["frame_timestamp"])?,
         frame_number(&element["frame_number"])?,
-        required(texts.data_type.as_deref(), "p_data_type")?,
+        required(text(&element["data_type"], None, "p_data_type")?, "p_data_type")?,
     )?;
     let payload = match &element["data_payload"] {
         Value::Null => return Err(Error::Null { parameter: "p_data_payload" }),
@@ -128,23 +124,32 @@ fn arrival<'a>(element: &'a Value, texts: &'a Texts<'a>) -> Result<Arrival<'a>> 
     Arrival::of_payload(identity, payload)
 }
 
+/// A text, or a whole number where the column takes ids.
+fn text<'a>(value: &'a Value, number: Option<&'a str>, parameter: &'static str) -> Result<Option<&'a str>> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        other => number.map(Some).ok_or_else(|| refused(parameter, "must be text", other)),
+    }
+}
+
+fn refused(parameter: &'static str, expected: &str, found: &Value) -> Error {
+    Error::invalid(parameter, format!("{expected}, got {}", shown(&found.to_string())))
+}
+
 fn frame_number(value: &Value) -> Result<Option<i64>> {
     let number = match value {
         Value::Null => return Ok(None),
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_i64(),
     };
-    number
-        .map(Some)
-        .ok_or_else(|| Error::invalid("p_frame_number", format!("must be a whole number, got {value}")))
+    number.map(Some).ok_or_else(|| refused("p_frame_number", "must be a whole number", value))
 }
 
 /// Reads a time as Postgres does: with an offset, or else in the session's time zone.
 fn frame_timestamp(value: &Value) -> Result<Option<TimestampWithTimeZone>> {
     const PARAMETER: &str = "p_frame_timestamp";
-    let refused = || {
-        Error::invalid(PARAMETER, format!("must be a time such as 2026-01-05T08:00:00+01:00, got {value}"))
-    };
+    let refused = || refused(PARAMETER, "must be a time such as 2026-01-05T08:00:00+01:00", value);
     match value {
         Value::Null => Ok(None),
         Value::String(text) => {

@@ -12,8 +12,8 @@ use crate::arguments::{name, required};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
-use arrival::Arrival;
 pub use arrival::MAX_BYTES;
+use arrival::{Arrival, MAX_JSON_BYTES, check_size};
 use identity::Identity;
 
 /// Takes one frame of a camera: the picture goes to `frames`, an item to the queue, and the frame's ingestion id
@@ -34,13 +34,14 @@ fn ingest_frame(
 ) -> Result<String, ErrorReport> {
     let identity = Identity::new(p_camera_id, p_stream_id, p_frame_timestamp, p_frame_number, "frame")?;
     let image = required(p_image, "p_image")?;
-    if let Some(metadata) = p_metadata
-        && !metadata.read("p_metadata")?.is_object()
-    {
-        return Err(Error::invalid("p_metadata", "must be a JSON object").into());
+    if let Some(metadata) = p_metadata {
+        check_size("p_metadata", metadata.size(), MAX_BYTES)?;
+        if !metadata.read("p_metadata")?.is_object() {
+            return Err(Error::invalid("p_metadata", "must be a JSON object").into());
+        }
     }
     let arrival = Arrival::of_picture(identity, image.into(), "p_image")?;
-    Ok(ingest(&arrival, p_metadata, p_queue_id)?)
+    Ok(ingest(arrival, p_metadata, false, p_queue_id)?)
 }
 
 /// Takes one message of a camera: `p_data_type` is `frame` (`{"image": "<base64>"}`), `detection`, `tracking` or
@@ -60,14 +61,20 @@ fn ingest_realtime_data(
     let data_type = required(p_data_type, "p_data_type")?;
     let identity = Identity::new(p_camera_id, p_stream_id, p_frame_timestamp, p_frame_number, data_type)?;
     let payload = required(p_data_payload, "p_data_payload")?;
+    check_size("p_data_payload", payload.size(), MAX_JSON_BYTES)?;
     let arrival = Arrival::of_payload(identity, &payload.read("p_data_payload")?)?;
-    Ok(ingest(&arrival, Some(payload), p_queue_id)?)
+    Ok(ingest(arrival, Some(payload), true, p_queue_id)?)
 }
 
-fn ingest(arrival: &Arrival<'_>, payload: Option<Jsonb>, queue_id: Option<&str>) -> Result<String> {
+fn ingest(
+    arrival: Arrival<'_>,
+    payload: Option<Jsonb>,
+    from_payload: bool,
+    queue_id: Option<&str>,
+) -> Result<String> {
     let queue_id = chosen_queue(queue_id, arrival.identity.queue())?;
-    store::store_one(queue_id, arrival, payload)?;
-    Ok(arrival.identity.ingestion_id())
+    store::store_one(queue_id, &arrival, payload, from_payload)?;
+    Ok(arrival.ingestion_id)
 }
 
 /// The queue asked for, which must exist, or else the usual one.

@@ -14,8 +14,13 @@ use crate::worker::wake;
 const ONE: &str = concat!(include_str!("one.sql"), include_str!("store.sql"));
 const MANY: &str = concat!(include_str!("many.sql"), include_str!("store.sql"));
 
-/// Stores one message unless it is there already.
-pub fn store_one(queue_id: &str, arrival: &Arrival<'_>, payload: Option<Jsonb>) -> Result<()> {
+/// Stores one message unless it is there already; `from_payload` says that its picture came in the payload.
+pub fn store_one(
+    queue_id: &str,
+    arrival: &Arrival<'_>,
+    payload: Option<Jsonb>,
+    from_payload: bool,
+) -> Result<()> {
     let identity = &arrival.identity;
     register_stream(identity.camera_id, identity.stream_id)?;
     let picture = arrival.picture.as_ref();
@@ -23,7 +28,7 @@ pub fn store_one(queue_id: &str, arrival: &Arrival<'_>, payload: Option<Jsonb>) 
         ONE,
         &[
             queue_id.into(),
-            identity.ingestion_id().into(),
+            arrival.ingestion_id.as_str().into(),
             identity.camera_id.into(),
             identity.stream_id.into(),
             identity.frame_timestamp.into(),
@@ -37,13 +42,15 @@ pub fn store_one(queue_id: &str, arrival: &Arrival<'_>, payload: Option<Jsonb>) 
             picture.map(|picture| picture.info.height as i32).into(),
             picture.and_then(|picture| picture.exif.as_ref()).map(json).into(),
             payload.into(),
+            (from_payload && picture.is_some()).into(),
         ],
     )?;
     wake_worker(queued);
     Ok(())
 }
 
-/// Stores those messages of a batch that are not there already, `None` standing for an element that was refused.
+/// Stores those messages of a batch that are not there already, `None` standing for an element that is not to be
+/// stored. No message may come twice.
 pub fn store_many(queue_id: &str, arrivals: &[Option<Arrival<'_>>], batch: Jsonb) -> Result<()> {
     let streams: BTreeSet<_> = arrivals
         .iter()
@@ -56,7 +63,7 @@ pub fn store_many(queue_id: &str, arrivals: &[Option<Arrival<'_>>], batch: Jsonb
         MANY,
         &[
             queue_id.into(),
-            column(arrivals, |arrival| Some(arrival.identity.ingestion_id())),
+            column(arrivals, |arrival| Some(arrival.ingestion_id.as_str())),
             column(arrivals, |arrival| Some(arrival.identity.camera_id)),
             column(arrivals, |arrival| Some(arrival.identity.stream_id)),
             column(arrivals, |arrival| Some(arrival.identity.frame_timestamp)),

@@ -6,10 +6,12 @@
         (ingestion_id, camera_id, stream_id, ingestion_timestamp, frame_timestamp, frame_number, data_type,
          data_payload, data_size_bytes, processing_priority, ingestion_latency_ms, clock_skew)
     SELECT ingestion_id, camera_id, stream_id, now, frame_timestamp, frame_number, data_type,
-           CASE data_type WHEN 'frame' THEN coalesce(exif, '{}') || (payload - 'image') ELSE payload END, size, priority,
+           CASE data_type WHEN 'frame' THEN coalesce(exif, '{}') || payload ELSE payload END, size, priority,
            greatest(0, extract(epoch FROM now - frame_timestamp) * 1000)::bigint,
            frame_timestamp > now + interval '1 second'
     FROM arrival CROSS JOIN clock
+    -- In one order for all sessions, so that two that send the same messages do not wait for each other.
+    ORDER BY ingestion_id
     ON CONFLICT DO NOTHING
     RETURNING ingestion_id, camera_id, stream_id, ingestion_timestamp, frame_timestamp, frame_number, data_type,
               data_size_bytes, processing_priority
@@ -21,8 +23,6 @@
            message.frame_number, format, width, height, image
     FROM message JOIN arrival USING (ingestion_id)
     WHERE image IS NOT NULL
-    -- A batch may hold the same frame twice.
-    ON CONFLICT DO NOTHING
 )
 INSERT INTO camcount.queue_items
     (queue_id, item_priority, item_type, item_data, item_size_bytes, queued_at, available_at,

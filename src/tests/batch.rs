@@ -2,7 +2,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::tests::{PIXEL, assert_refused, get, holds, list, run};
+    use crate::tests::{FRAME, PIXEL, assert_refused, get, get_with, holds, list, run};
     use pgrx::prelude::*;
 
     /// An element of a batch; `fields` come last and so replace what is there.
@@ -58,10 +58,13 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_frame_that_a_batch_holds_twice_is_stored_once() {
-        let frame = element(1, &format!(r#""data_type": "frame", "data_payload": {{"image": "{PIXEL}"}}"#));
-        assert_eq!(get::<i32>(&call(&[frame.clone(), frame], "")), 2);
-        assert!(holds("SELECT count(*) = 1 FROM camcount.frames"));
+    fn of_a_frame_that_a_batch_holds_twice_the_first_stays() {
+        let other: String = get_with("SELECT encode($1, 'base64')", &[FRAME.into()]);
+        let frames = [PIXEL, &other.replace('\n', "")].map(|image| {
+            element(1, &format!(r#""data_type": "frame", "data_payload": {{"image": "{image}"}}"#))
+        });
+        assert_eq!(get::<i32>(&call(&frames, "")), 2);
+        assert!(holds("SELECT count(*) = 1 AND max(width) = 1 FROM camcount.frames"));
     }
 
     #[pg_test]
@@ -73,6 +76,8 @@ mod tests {
     fn one_bad_element_refuses_the_batch_and_is_named() {
         for (fields, code, named) in [
             (r#""camera_id": null"#, "22004", "p_data_batch[1]: p_camera_id"),
+            (r#""camera_id": 1.5"#, "22023", "p_data_batch[1]: p_camera_id must be text, got 1.5"),
+            (r#""data_type": ["frame"]"#, "22023", "p_data_batch[1]: p_data_type must be text"),
             (r#""stream_id": """#, "22023", "p_data_batch[1]: p_stream_id"),
             (r#""frame_number": -1"#, "22023", "p_data_batch[1]: p_frame_number"),
             (

@@ -31,7 +31,7 @@ mod tests {
     fn a_frame_is_kept_byte_for_byte_and_not_in_json() {
         keep("frame", FRAME);
         let id: String = get(
-            "SELECT camcount.ingest_frame('gate', 'main', now(), 1, pg_temp.bytes('frame'), '{\"weather\": \"rain\"}')",
+            "SELECT camcount.ingest_frame('gate', 'main', now(), 1, pg_temp.bytes('frame'), '{\"weather\": \"rain\", \"image\": 7}')",
         );
         let image: Vec<u8> =
             get_with("SELECT image FROM camcount.frames WHERE ingestion_id = $1", &[id.as_str().into()]);
@@ -40,7 +40,7 @@ mod tests {
             "SELECT (format, width, height) = ('jpeg', 768, 576) FROM camcount.frames WHERE ingestion_id = '{id}'"
         )));
         assert!(holds(&format!(
-            "SELECT data_payload = '{{\"weather\": \"rain\"}}' FROM camcount.realtime_data_ingestion
+            "SELECT data_payload = '{{\"weather\": \"rain\", \"image\": 7}}' FROM camcount.realtime_data_ingestion
              WHERE ingestion_id = '{id}'"
         )));
     }

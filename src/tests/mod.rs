@@ -13,6 +13,7 @@ mod model;
 mod partitions;
 mod picture;
 mod pipeline;
+mod quality;
 mod queue;
 mod schema;
 mod views;

@@ -25,7 +25,7 @@ mod tests {
             WHERE s.partitions <> p.partitions_ahead + 1
                OR s.covered_until < now() + p.partitions_ahead * p.partition_interval";
         assert_eq!(list(behind), "");
-        assert!(holds("SELECT count(*) = 12 FROM camcount.partition_status WHERE partitions > 1"));
+        assert!(holds("SELECT count(*) = 13 FROM camcount.partition_status WHERE partitions > 1"));
     }
 
     #[pg_test]

@@ -39,7 +39,7 @@ mod tests {
                   AND i.indisprimary AND a.attname = wanted.name)";
         assert_eq!(list(lacking), "");
         assert!(holds(
-            "SELECT count(*) = 12 FROM pg_partitioned_table t JOIN pg_class p ON p.oid = t.partrelid
+            "SELECT count(*) = 13 FROM pg_partitioned_table t JOIN pg_class p ON p.oid = t.partrelid
              WHERE p.relnamespace = 'camcount'::regnamespace"
         ));
     }

@@ -1,5 +1,5 @@
 //! The maintenance worker: one for each database that has the extension. It runs the vision workers, keeps partitions
-//! ahead of the data and drops expired ones.
+//! ahead of the data, drops expired ones, and measures ingestion.
 
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,7 @@ struct Maintenance {
     database: pg_sys::Oid,
     vision: Vec<Child>,
     next_expiry: Instant,
+    next_sample: Option<Instant>,
 }
 
 /// One vision worker's place. `handle` is `None` while it waits to be started.
@@ -84,7 +85,7 @@ impl Child {
 
 impl Maintenance {
     fn new(database: pg_sys::Oid) -> Self {
-        Self { database, vision: Vec::new(), next_expiry: Instant::now() }
+        Self { database, vision: Vec::new(), next_expiry: Instant::now(), next_sample: None }
     }
 
     fn run(&mut self) {
@@ -100,6 +101,9 @@ impl Maintenance {
                 status.note_error(&error);
             }
             if let Err(error) = self.keep_partitions() {
+                status.note_error(&error);
+            }
+            if let Err(error) = self.sample_ingestion() {
                 status.note_error(&error);
             }
             process::sleep(self.until_next_duty());
@@ -159,10 +163,29 @@ impl Maintenance {
         Ok(())
     }
 
+    /// Measures the stretch since the last sample. It ends a second ago, so that what is being committed is in it.
+    fn sample_ingestion(&mut self) -> Result<()> {
+        const SAMPLE: &str = "SELECT camcount.sample_ingestion(
+            coalesce((SELECT max(metric_timestamp) FROM camcount.ingestion_monitoring
+                      WHERE metric_timestamp > now() - 2 * $1 * interval '1 second'),
+                     now() - ($1 + 1) * interval '1 second'),
+            now() - interval '1 second')";
+        let Some(interval) = settings::monitor_interval() else {
+            self.next_sample = None;
+            return Ok(());
+        };
+        if self.next_sample.is_some_and(|due| due <= Instant::now()) {
+            process::transaction(|| database::run(SAMPLE, &[(interval.as_secs() as i64).into()]).map(drop))?;
+            self.next_sample = None;
+        }
+        self.next_sample.get_or_insert_with(|| Instant::now() + interval);
+        Ok(())
+    }
+
     fn until_next_duty(&self) -> Duration {
         let now = Instant::now();
         let restarts = self.vision.iter().filter(|child| child.handle.is_none()).map(|child| child.due);
-        let next = restarts.chain([self.next_expiry]).min().unwrap_or(now);
+        let next = restarts.chain([self.next_expiry]).chain(self.next_sample).min().unwrap_or(now);
         next.saturating_duration_since(now).clamp(Duration::from_millis(100), settings::poll_interval())
     }
 }

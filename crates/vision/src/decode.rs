@@ -17,6 +17,8 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors as JpegError;
 
+use crate::exif::{self, Exif};
+
 /// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -242,8 +244,16 @@ fn probe_jpeg(
 
 /// How the camera was held, as its Exif data says. The headers must have been decoded.
 fn orientation(decoder: &JpegDecoder<ZCursor<&[u8]>>) -> Orientation {
-    let exif = decoder.exif().and_then(|data| Orientation::from_exif_chunk(data));
-    exif.unwrap_or(Orientation::NoTransforms)
+    let exif = decoder.exif().and_then(|segment| exif::read(segment));
+    let orientation = exif.and_then(|exif| exif.orientation).and_then(Orientation::from_exif);
+    orientation.unwrap_or(Orientation::NoTransforms)
+}
+
+/// What the camera wrote into a JPEG; `None` for a PNG, and where there is nothing of use.
+pub fn jpeg_exif(bytes: &[u8]) -> Option<Exif> {
+    let mut decoder = jpeg_decoder(bytes);
+    decoder.decode_headers().ok()?;
+    decoder.exif().and_then(|segment| exif::read(segment))
 }
 
 fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
@@ -349,7 +359,7 @@ fn png_error(error: png::DecodingError, bytes: &[u8]) -> DecodeError {
 
 #[cfg(test)]
 mod tests {
-    use exif::{Tag, Value};
+    use ::exif::{Tag, Value};
 
     use super::*;
     use crate::exif::tests::with_exif;

@@ -3,14 +3,9 @@
 //! Exif 2.32 (CIPA DC-008), section 4.6. What is missing or makes no sense is left out: a camera with a wrong clock or
 //! a broken header still sends pictures.
 
-use std::io::Cursor;
-
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, SecondsFormat};
 use exif::{Field, In, Rational, Reader, Tag, Value};
 use serde::Serialize;
-
-/// Longest that Exif data may be to be read: a JPEG segment.
-const MAX_BYTES: usize = 1 << 16;
 
 /// The Exif data that camcount keeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -38,13 +33,12 @@ pub struct Location {
     pub altitude: Option<f64>,
 }
 
-/// Reads a JPEG's Exif data; `None` where there is none of use.
-pub fn read(jpeg: &[u8]) -> Option<Exif> {
-    let data = exif::get_exif_attr_from_jpeg(&mut Cursor::new(jpeg)).ok()?;
-    if data.len() > MAX_BYTES {
-        return None;
-    }
-    let tags = Tags(Reader::new().read_raw(data).ok()?);
+/// Reads the Exif data of a JPEG's segment, which begins with its TIFF header; `None` where there is nothing of use.
+pub fn read(segment: &[u8]) -> Option<Exif> {
+    let mut reader = Reader::new();
+    reader.continue_on_error(true);
+    let parsed = reader.read_raw(segment.to_vec()).or_else(|error| error.distill_partial_result(drop));
+    let tags = Tags(parsed.ok()?);
     let exif = Exif { taken_at: tags.taken_at(), orientation: tags.orientation(), location: tags.location() };
     (exif != Exif::default()).then_some(exif)
 }
@@ -81,10 +75,10 @@ impl Tags {
         let _ = self.ascii(Tag::SubSecTimeOriginal).map(|text| time.parse_subsec(text));
         let _ = self.ascii(Tag::OffsetTimeOriginal).map(|text| time.parse_offset(text));
         let local = local_time(&time)?;
-        let Some(offset) = time.offset else {
+        let offset = time.offset.and_then(|minutes| FixedOffset::east_opt(i32::from(minutes) * 60));
+        let Some(offset) = offset else {
             return Some(local.format("%Y-%m-%dT%H:%M:%S%.f").to_string());
         };
-        let offset = FixedOffset::east_opt(i32::from(offset) * 60)?;
         let time: DateTime<FixedOffset> = local.and_local_timezone(offset).single()?;
         Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, false))
     }
@@ -124,13 +118,15 @@ fn local_time(time: &exif::DateTime) -> Option<NaiveDateTime> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::io::Cursor;
+
     use exif::experimental::Writer;
     use proptest::prelude::*;
 
     use super::*;
 
-    /// The JPEG with Exif data of these fields.
-    pub(crate) fn with_exif(jpeg: &[u8], fields: &[(Tag, Value)]) -> Vec<u8> {
+    /// A segment with these fields.
+    fn segment(fields: &[(Tag, Value)]) -> Vec<u8> {
         let fields: Vec<Field> = fields
             .iter()
             .map(|(tag, value)| Field { tag: *tag, ifd_num: In::PRIMARY, value: value.clone() })
@@ -139,7 +135,12 @@ pub(crate) mod tests {
         fields.iter().for_each(|field| writer.push_field(field));
         let mut data = Cursor::new(Vec::new());
         writer.write(&mut data, false).unwrap();
-        let data = data.into_inner();
+        data.into_inner()
+    }
+
+    /// The JPEG with Exif data of these fields.
+    pub(crate) fn with_exif(jpeg: &[u8], fields: &[(Tag, Value)]) -> Vec<u8> {
+        let data = segment(fields);
         let length = (data.len() as u16 + 8).to_be_bytes();
         [&jpeg[..2], &[0xff, 0xe1], &length, b"Exif\0\0", &data, &jpeg[2..]].concat()
     }
@@ -151,8 +152,6 @@ pub(crate) mod tests {
     fn rationals(values: &[(u32, u32)]) -> Value {
         Value::Rational(values.iter().map(|&(num, denom)| Rational { num, denom }).collect())
     }
-
-    const FRAME: &[u8] = include_bytes!("../tests/data/vtest_300.jpg");
 
     #[test]
     fn time_place_and_orientation_are_read() {
@@ -168,7 +167,7 @@ pub(crate) mod tests {
             (Tag::GPSAltitudeRef, Value::Byte(vec![1])),
             (Tag::GPSAltitude, rationals(&[(5, 2)])),
         ];
-        let exif = read(&with_exif(FRAME, &fields)).unwrap();
+        let exif = read(&segment(&fields)).unwrap();
         let location = exif.location.unwrap();
         assert_eq!(
             (exif.orientation, exif.taken_at.as_deref()),
@@ -180,7 +179,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_time_without_offset_has_none() {
-        let exif = read(&with_exif(FRAME, &[(Tag::DateTimeOriginal, ascii("2026:01:05 08:00:00"))])).unwrap();
+        let exif = read(&segment(&[(Tag::DateTimeOriginal, ascii("2026:01:05 08:00:00"))])).unwrap();
         assert_eq!(exif.taken_at.as_deref(), Some("2026-01-05T08:00:00"));
     }
 
@@ -194,24 +193,40 @@ pub(crate) mod tests {
             (Tag::GPSLongitudeRef, ascii("E")),
             (Tag::GPSLongitude, rationals(&[(200, 1), (0, 1), (0, 1)])),
         ];
-        assert_eq!(read(&with_exif(FRAME, &fields)), None);
-        assert_eq!(read(FRAME), None);
+        assert_eq!(read(&segment(&fields)), None);
         assert_eq!(read(b"text"), None);
+    }
+
+    #[test]
+    fn one_broken_entry_spoils_no_other() {
+        let fields =
+            [(Tag::Orientation, Value::Short(vec![6])), (Tag::ImageDescription, ascii(&"x".repeat(50)))];
+        let mut data = segment(&fields);
+        data.truncate(data.len() - 40);
+        assert_eq!(read(&data).and_then(|exif| exif.orientation), Some(6));
+        for offset in ["+99:00", "nonsense"] {
+            let fields = [
+                (Tag::DateTimeOriginal, ascii("2026:01:05 08:00:00")),
+                (Tag::OffsetTimeOriginal, ascii(offset)),
+            ];
+            let exif = read(&segment(&fields)).unwrap();
+            assert_eq!(exif.taken_at.as_deref(), Some("2026-01-05T08:00:00"), "{offset}");
+        }
     }
 
     proptest! {
         #[test]
-        fn broken_data_does_no_harm(spoilt in prop::collection::vec((0usize..400, any::<u8>()), 0..20)) {
+        fn broken_data_does_no_harm(spoilt in prop::collection::vec((0usize..100, any::<u8>()), 0..20)) {
             let fields = [
                 (Tag::DateTimeOriginal, ascii("2026:01:05 08:00:00")),
                 (Tag::GPSLatitudeRef, ascii("N")),
                 (Tag::GPSLatitude, rationals(&[(1, 1), (2, 1), (3, 1)])),
             ];
-            let mut jpeg = with_exif(FRAME, &fields);
+            let mut data = segment(&fields);
             for (place, byte) in spoilt {
-                jpeg[place] = byte;
+                data[place] = byte;
             }
-            let _ = read(&jpeg);
+            let _ = read(&data);
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod geometry;
 pub mod model;
 pub mod payload;
 pub mod pipeline;
+pub mod quality;
 pub mod signals;
 pub mod stream;
 pub mod track;

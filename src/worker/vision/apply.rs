@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use camcount_vision::detection::Detection;
+use camcount_vision::geometry::Timestamp;
 use camcount_vision::model::Seen;
 use camcount_vision::pipeline::steps::{self, FrameData};
 use camcount_vision::pipeline::{EDGE_SCORE_THRESHOLD, PipelineType};
+use camcount_vision::quality::{ImageQuality, Stillness};
 use camcount_vision::stream::{Observation, ObservationKind, StreamState};
 use camcount_vision::track::ScoreThresholds;
 use pgrx::prelude::*;
@@ -16,6 +18,7 @@ use super::claim::{Claim, Content, Item};
 use super::figures::Figures;
 use super::output::Output;
 use super::pipelines::Pipeline;
+use crate::arguments::from_timestamp;
 use crate::database;
 use crate::error::{Error, Result};
 use crate::realtime;
@@ -61,7 +64,7 @@ pub fn apply(worker_id: i64, claim: &Claim, pipelines: &[Rc<Pipeline>], found: &
     for (pipeline, state) in pipelines.iter().zip(&states) {
         save_state(claim, pipeline, state)?;
     }
-    release_stream(claim)?;
+    release_stream(claim, found)?;
     Ok(figures)
 }
 
@@ -190,7 +193,7 @@ fn lock_stream(worker_id: i64, claim: &Claim) -> Result<()> {
     }
 }
 
-fn release_stream(claim: &Claim) -> Result<()> {
+fn release_stream(claim: &Claim, found: &[Found]) -> Result<()> {
     const RELEASE: &str = include_str!("release_stream.sql");
     let latest = claim
         .items
@@ -198,7 +201,10 @@ fn release_stream(claim: &Claim) -> Result<()> {
         .map(|item| (item.frame_timestamp, item.frame_number))
         .chain(claim.last_frame)
         .max();
-    let time = latest.map(|(time, _)| crate::arguments::from_timestamp(time)).transpose()?;
+    let time = latest.map(|(time, _)| from_timestamp(time)).transpose()?;
+    let picture = last_picture(claim, found);
+    let quality = picture.map(|(quality, ..)| quality);
+    let since = picture.map(|(_, stillness, _)| from_timestamp(stillness.since)).transpose()?;
     database::run(
         RELEASE,
         &[
@@ -207,9 +213,30 @@ fn release_stream(claim: &Claim) -> Result<()> {
             time.into(),
             latest.map(|(_, number)| number).into(),
             (claim.items.len() as i64).into(),
+            quality.map(|quality| quality.score()).into(),
+            quality.map(|quality| quality.sharpness).into(),
+            quality.map(|quality| quality.brightness).into(),
+            quality.map(|quality| i64::from(quality.fingerprint)).into(),
+            since.into(),
+            picture.map(|(_, stillness, taken_at)| stillness.is_frozen(taken_at)).into(),
         ],
     )?;
     Ok(())
+}
+
+/// The last picture that was looked at: how good it is, since when the stream shows it, and when it was taken.
+fn last_picture(claim: &Claim, found: &[Found]) -> Option<(ImageQuality, Stillness, Timestamp)> {
+    let mut last = None;
+    let mut stillness = claim.stillness;
+    for (item, found) in claim.items.iter().zip(found) {
+        let quality = found.iter().find_map(|(_, _, seen)| seen.as_ref().ok()?.quality);
+        if let Some(quality) = quality {
+            let still = Stillness::next(stillness, quality.fingerprint, item.frame_timestamp);
+            stillness = Some(still);
+            last = Some((quality, still, item.frame_timestamp));
+        }
+    }
+    last
 }
 
 fn load_state(claim: &Claim, pipeline: &Pipeline) -> Result<StreamState> {

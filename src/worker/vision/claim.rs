@@ -3,6 +3,7 @@
 use camcount_vision::geometry::Timestamp;
 use camcount_vision::payload::{self, Count, EdgeFrame};
 use camcount_vision::pipeline::steps::DataType;
+use camcount_vision::quality::Stillness;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -14,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::ingest;
 use crate::settings;
 
-/// Bytes of pictures and payloads claimed in one go, to bound the worker's memory: as many as one message may have.
+/// Bytes of pictures and payloads claimed in one go, to bound the worker's memory: as many as one message may have. The
+/// first item of each stream is taken whatever its size.
 const CLAIM_BYTES: usize = ingest::MAX_BYTES;
 
 /// A stream that this worker holds, with the items it took.
@@ -23,6 +25,8 @@ pub struct Claim {
     pub stream_id: String,
     /// Time and number of the last frame applied.
     pub last_frame: Option<(Timestamp, i64)>,
+    /// Since when it shows the same picture.
+    pub stillness: Option<Stillness>,
     /// In frame order.
     pub items: Vec<Item>,
 }
@@ -38,6 +42,8 @@ pub struct Item {
     pub content: Content,
     /// `location`, `weather`, `events` and `context` of the message's metadata, where it has them.
     pub context: Option<Value>,
+    /// It was attempted before.
+    pub is_retry: bool,
 }
 
 /// What an item brings.
@@ -60,14 +66,18 @@ impl Item {
 }
 
 /// Claims up to `claim_size` items: of one stream where that has `capacity` items due, so that other workers find
-/// streams too, and else of as many streams as it takes to keep the models busy.
+/// streams too, and else of as many streams as it takes to keep the models busy. An item that was attempted before is
+/// claimed alone.
 pub fn claim(worker_id: i64, capacity: usize) -> Result<Vec<Claim>> {
+    let most_items = settings::claim_size();
     Spi::connect_mut(|client| {
-        let mut claims = claim_streams(client, worker_id, 1, settings::claim_size())?;
-        let taken = claims.iter().map(|claim| claim.items.len()).sum();
-        if (1..capacity).contains(&taken) {
-            let rest = settings::claim_size().saturating_sub(taken);
-            claims.extend(claim_streams(client, worker_id, capacity - taken, rest)?);
+        let mut claims = claim_streams(client, worker_id, 1, true, most_items)?;
+        let items: Vec<&Item> = claims.iter().flat_map(|claim| &claim.items).collect();
+        let taken = items.len();
+        let is_retry = items.iter().any(|item| item.is_retry);
+        let further = capacity.min(most_items).saturating_sub(taken);
+        if taken > 0 && further > 0 && !is_retry {
+            claims.extend(claim_streams(client, worker_id, further, false, most_items - taken)?);
         }
         Ok(claims)
     })
@@ -78,11 +88,12 @@ fn claim_streams(
     client: &mut SpiClient<'_>,
     worker_id: i64,
     most_streams: usize,
+    retries: bool,
     most_items: usize,
 ) -> Result<Vec<Claim>> {
     const STREAMS: &str = include_str!("claim_streams.sql");
     let lease = settings::lease().as_secs() as i64;
-    let arguments = [worker_id.into(), lease.into(), (most_streams as i64).into()];
+    let arguments = [worker_id.into(), lease.into(), (most_streams as i64).into(), retries.into()];
     let mut claims = Vec::new();
     for row in database::execute(client, STREAMS, &arguments)? {
         claims.push(read_claim(&row)?);
@@ -98,10 +109,15 @@ fn claim_streams(
 fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {
     let time = row.get::<TimestampWithTimeZone>(3)?;
     let number = row.get::<i64>(4)?;
+    let (fingerprint, since) = (row.get::<i64>(5)?, row.get::<TimestampWithTimeZone>(6)?);
     Ok(Claim {
         camera_id: text(row, 1)?,
         stream_id: text(row, 2)?,
         last_frame: time.map(to_timestamp).zip(number),
+        stillness: fingerprint
+            .and_then(|value| u32::try_from(value).ok())
+            .zip(since)
+            .map(|(fingerprint, since)| Stillness { fingerprint, since: to_timestamp(since) }),
         items: Vec::new(),
     })
 }
@@ -141,6 +157,7 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
         data_type,
         content,
         context: row.get::<JsonB>(9)?.map(|context| context.0),
+        is_retry: present(row.get(10)?)?,
     })
 }
 

@@ -27,7 +27,8 @@ SELECT taken.id, taken.queued_at, taken.ingestion_id, taken.frame_timestamp, tak
        frame.image,
        CASE WHEN taken.data_type <> 'frame' THEN message.data_payload END,
        -- What travels with results, unless it is so much that it would outweigh them.
-       CASE WHEN octet_length(context.value::text) BETWEEN 3 AND 8192 THEN context.value END
+       CASE WHEN octet_length(context.value::text) <= 8192 THEN context.value END,
+       taken.attempts > 1
 FROM taken
 LEFT JOIN camcount.frames AS frame
        ON frame.ingestion_id = taken.ingestion_id AND frame.camera_id = $1
@@ -35,11 +36,13 @@ LEFT JOIN camcount.frames AS frame
 LEFT JOIN camcount.realtime_data_ingestion AS message
        ON message.ingestion_id = taken.ingestion_id AND message.camera_id = $1
       AND message.frame_timestamp = taken.frame_timestamp
+-- All keys at once: the payload may have to be fetched and decompressed.
+LEFT JOIN LATERAL jsonb_to_record(CASE WHEN taken.data_type <> 'counting' THEN message.data_payload END)
+       AS told (location jsonb, weather jsonb, events jsonb, context jsonb, exif jsonb) ON true
 CROSS JOIN LATERAL (
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-        'location', coalesce(message.data_payload -> 'location', message.data_payload #> '{exif,location}'),
-        'weather', message.data_payload -> 'weather',
-        'events', message.data_payload -> 'events',
-        'context', message.data_payload -> 'context')) AS value
+    SELECT jsonb_object_agg(key, field) AS value
+    FROM (VALUES ('location', coalesce(nullif(told.location, 'null'), told.exif -> 'location')),
+                 ('weather', told.weather), ('events', told.events), ('context', told.context)) AS fields (key, field)
+    WHERE field IS NOT NULL
 ) AS context
 ORDER BY taken.frame_timestamp, taken.frame_number, taken.id

@@ -13,6 +13,7 @@ use super::{
     SessionOptions,
 };
 use crate::detection::Detection;
+use crate::signals::without_signals;
 
 /// The most inputs in one run of a model whose batch is dynamic: beyond it memory grows and speed does not.
 const MAX_BATCH: usize = 32;
@@ -39,7 +40,7 @@ impl Detector {
         config: &ModelConfig,
         options: &SessionOptions,
     ) -> Result<Self, ModelError> {
-        let (session, provider) = runtime.open_session(onnx, options)?;
+        let (session, provider) = without_signals(|| runtime.open_session(onnx, options))?;
         let file = ModelFile::of(&session)?;
         let input = config.resolve_input(&file)?;
         let head = heads::open(config.head, &file, &input)?;

@@ -9,6 +9,7 @@ use super::preprocess::{PrepareError, Prepared};
 use super::{Detector, ModelConfig, ModelError, Runtime, SessionOptions};
 use crate::decode::Limits;
 use crate::detection::Detection;
+use crate::quality::ImageQuality;
 use crate::signals::without_signals;
 
 /// A model opened several times, so that several pictures are decoded, prepared and looked at at once.
@@ -27,6 +28,8 @@ pub struct Seen {
     pub width: u32,
     /// Height of the picture, in pixels.
     pub height: u32,
+    /// How good the picture is.
+    pub quality: Option<ImageQuality>,
     /// Best first.
     pub detections: Vec<Detection>,
     /// This picture's share of the time that all the pictures of the call took.
@@ -87,14 +90,19 @@ impl DetectorPool {
         mut go_on: impl FnMut() -> bool,
     ) -> Result<Vec<Option<Outcome>>, ModelError> {
         let started = Instant::now();
-        let queue = Queue::new(pictures, self.batch(batch_size));
+        let queue = &Queue::new(pictures, self.batch(batch_size));
         let useful = queue.batches().saturating_sub(1).min(self.others.len());
         let lanes = thread::scope(|scope| {
             let others: Vec<_> = without_signals(|| {
                 let others = self.others[..useful].iter_mut();
-                others.map(|copy| scope.spawn(|| lane(copy, &queue, limits, || true))).collect()
+                // Where the system has no thread to give, the others do its work.
+                let spawn = |copy| {
+                    let work = move || lane(copy, queue, limits, || true);
+                    thread::Builder::new().spawn_scoped(scope, work).ok()
+                };
+                others.filter_map(spawn).collect()
             });
-            let own = lane(&mut self.first, &queue, limits, &mut go_on);
+            let own = lane(&mut self.first, queue, limits, &mut go_on);
             let joined =
                 others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
             [own].into_iter().chain(joined).collect::<Vec<_>>()
@@ -162,21 +170,39 @@ fn lane(
 fn run(detector: &mut Detector, pictures: &[&[u8]], limits: Limits) -> Result<Vec<Outcome>, ModelError> {
     let preprocessor = detector.preprocessor();
     let mut inputs = Vec::with_capacity(pictures.len());
-    let mut sizes = Vec::with_capacity(pictures.len());
+    let mut outlines = Vec::with_capacity(pictures.len());
     for picture in pictures {
-        sizes.push(preprocessor.prepare_encoded(picture, &limits).map(
-            |Prepared { width, height, input }| {
-                inputs.push(input);
-                (width, height)
-            },
-        ));
+        let prepared = preprocessor.prepare_encoded(picture, &limits);
+        outlines.push(prepared.map(|Prepared { width, height, quality, input }| {
+            inputs.push(input);
+            (width, height, quality)
+        }));
     }
     let found = if inputs.is_empty() { Vec::new() } else { detector.infer(&inputs)? };
     let mut found = found.into_iter();
-    let seen = |size: Result<(u32, u32), PrepareError>| {
-        let (width, height) = size?;
+    let seen = |outline: Result<_, PrepareError>| {
+        let (width, height, quality) = outline?;
         let detections = found.next().unwrap_or_default();
-        Ok(Seen { width, height, detections, elapsed: Duration::ZERO })
+        Ok(Seen { width, height, quality, detections, elapsed: Duration::ZERO })
     };
-    Ok(sizes.into_iter().map(seen).collect())
+    Ok(outlines.into_iter().map(seen).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_gives_each_picture_once_and_nothing_once_closed() {
+        let pictures: [&[u8]; 5] = [b"a", b"b", b"c", b"d", b"e"];
+        let queue = Queue::new(&pictures, 2);
+        assert_eq!(queue.batches(), 3);
+        assert_eq!(queue.take(), Some((0, &pictures[..2])));
+        assert_eq!(queue.take(), Some((2, &pictures[2..4])));
+        assert_eq!(queue.take(), Some((4, &pictures[4..])));
+        assert_eq!(queue.take(), None);
+        let queue = Queue::new(&pictures, 2);
+        queue.close();
+        assert_eq!(queue.take(), None);
+    }
 }

@@ -9,6 +9,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use super::{ColorOrder, Layout, ModelError, Resize, ResolvedInput, ResolvedModel};
 use crate::decode::{DecodeError, Limits, Picture, decode};
 use crate::geometry::BBox;
+use crate::quality::ImageQuality;
 
 /// Pixels that a picture has at least, across and down: in less nobody can be made out.
 pub const SMALLEST_SIDE: u32 = 8;
@@ -106,7 +107,7 @@ impl Preprocessor {
         if width.min(height) < SMALLEST_SIDE {
             return Err(PrepareError::TooSmall { width, height });
         }
-        Ok(Prepared { width, height, input: self.prepare(&picture)? })
+        Ok(Prepared { width, height, quality: ImageQuality::of(&picture), input: self.prepare(&picture)? })
     }
 
     /// Factor and offset of each of the model's channels: `pixel * factor + offset`.
@@ -179,6 +180,8 @@ pub struct Prepared {
     pub width: u32,
     /// Height of the picture, in pixels.
     pub height: u32,
+    /// How good the picture is.
+    pub quality: Option<ImageQuality>,
     /// What the model takes.
     pub input: Input,
 }
@@ -291,7 +294,7 @@ mod tests {
         let preprocessor = preprocessor(ModelConfig::new(HeadKind::CenterNet), 4, 2, Layout::Nhwc);
         let prepare = |picture: &[u8]| preprocessor.prepare_encoded(picture, &Limits::default());
         let png = |side| encode_png(&plain(side, side, [10, 20, 30])).unwrap();
-        let Prepared { width, height, input } = prepare(&png(9)).unwrap();
+        let Prepared { width, height, input, .. } = prepare(&png(9)).unwrap();
         assert_eq!((width, height, input.values), (9, 9, [10.0, 20.0, 30.0].repeat(8)));
         assert!(matches!(prepare(&png(7)), Err(PrepareError::TooSmall { width: 7, height: 7 })));
         assert!(matches!(prepare(b"text"), Err(PrepareError::Decode(DecodeError::NotAnImage { .. }))));

@@ -117,8 +117,8 @@ impl Runtime {
         options: &SessionOptions,
         accelerator: &[ExecutionProviderDispatch],
     ) -> Result<Session, ModelError> {
-        let mut builder = self.builder(options, accelerator)?;
-        without_signals(|| builder.commit_from_memory(onnx))
+        self.builder(options, accelerator)?
+            .commit_from_memory(onnx)
             .map_err(|error| ModelError::NotOnnx(error.to_string()))
     }
 
