@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod batch;
+mod claims;
 mod counters;
 mod events;
 mod ingest;

@@ -52,6 +52,8 @@ struct Maintenance {
     vision: Vec<Child>,
     next_expiry: Instant,
     next_sample: Option<Instant>,
+    /// End of the stretch that was measured last.
+    sampled_until: Option<TimestampWithTimeZone>,
 }
 
 /// One vision worker's place. `handle` is `None` while it waits to be started.
@@ -85,7 +87,13 @@ impl Child {
 
 impl Maintenance {
     fn new(database: pg_sys::Oid) -> Self {
-        Self { database, vision: Vec::new(), next_expiry: Instant::now(), next_sample: None }
+        Self {
+            database,
+            vision: Vec::new(),
+            next_expiry: Instant::now(),
+            next_sample: None,
+            sampled_until: None,
+        }
     }
 
     fn run(&mut self) {
@@ -165,18 +173,22 @@ impl Maintenance {
 
     /// Measures the stretch since the last sample. It ends a second ago, so that what is being committed is in it.
     fn sample_ingestion(&mut self) -> Result<()> {
-        const SAMPLE: &str = "SELECT camcount.sample_ingestion(
-            coalesce((SELECT max(metric_timestamp) FROM camcount.ingestion_monitoring
-                      WHERE metric_timestamp > now() - 2 * $1 * interval '1 second'),
-                     now() - ($1 + 1) * interval '1 second'),
-            now() - interval '1 second')";
+        const END: &str = "SELECT now() - interval '1 second'";
+        const SAMPLE: &str =
+            "SELECT camcount.sample_ingestion(coalesce($1, $2 - $3 * interval '1 second'), $2)";
         let Some(interval) = settings::monitor_interval() else {
             self.next_sample = None;
+            self.sampled_until = None;
             return Ok(());
         };
         if self.next_sample.is_some_and(|due| due <= Instant::now()) {
-            process::transaction(|| database::run(SAMPLE, &[(interval.as_secs() as i64).into()]).map(drop))?;
-            self.next_sample = None;
+            self.next_sample = Some(Instant::now() + interval);
+            let (from, seconds) = (self.sampled_until, interval.as_secs() as i64);
+            self.sampled_until = process::transaction(|| {
+                let end = database::value::<TimestampWithTimeZone>(END, &[])?;
+                database::run(SAMPLE, &[from.into(), end.into(), seconds.into()])?;
+                Ok(end)
+            })?;
         }
         self.next_sample.get_or_insert_with(|| Instant::now() + interval);
         Ok(())

@@ -6,7 +6,7 @@ pub mod process;
 pub mod registry;
 mod status;
 mod utility_hook;
-mod vision;
+pub mod vision;
 pub mod wake;
 
 use pgrx::pg_sys::panic::ErrorReport;

@@ -1,7 +1,7 @@
 //! The vision worker: claim, infer, apply, round after round.
 
 mod apply;
-mod claim;
+pub mod claim;
 mod figures;
 mod models;
 mod output;
