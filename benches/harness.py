@@ -57,6 +57,12 @@ class Server:
         return float(found[1])
 
 
+def extract_frames(target, count, quality):
+    """Writes the first frames of the sample video as JPEGs; quality is ffmpeg's, 2 (best) to 31."""
+    command = ["ffmpeg", "-loglevel", "error", "-i", os.environ["CAMCOUNT_VIDEO"], "-q:v", str(quality)]
+    subprocess.run([*command, "-frames:v", str(count), str(target)], check=True)
+
+
 def header():
     print(f"{'':<36}{'camcount':>10}   {'baseline':<34}{'':>10}   {'ratio':>6}", flush=True)
 

@@ -1,7 +1,6 @@
 """Messages and frames into the database, beside the documented PL/pgSQL and a bare INSERT."""
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -47,8 +46,7 @@ def load_frame(server):
     """A JPEG of about 50 KB."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "frame.jpg")
-        extract = ["ffmpeg", "-loglevel", "error", "-i", os.environ["CAMCOUNT_VIDEO"], "-q:v", "4", "-frames:v", "1"]
-        subprocess.run([*extract, str(path)], check=True)
+        harness.extract_frames(path, 1, quality=4)
         image = path.read_bytes()
     server.run(f"""CREATE TABLE bench_frame (image bytea NOT NULL);
         ALTER TABLE bench_frame ALTER COLUMN image SET STORAGE EXTERNAL;
@@ -93,7 +91,3 @@ def measure(server):
         INSERT INTO documented.bare_frames SELECT 'camera ' || :client_id, clock_timestamp(), :n, image FROM bench_frame;"""
     compare(f"frames/s of {size // 1000} KB, 1 client", ours, "bare INSERT of the same bytes", theirs, 1,
             "-T", SECONDS)
-
-
-if __name__ == "__main__":
-    main()

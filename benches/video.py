@@ -71,8 +71,7 @@ def main():
         frames, config = Path(folder, "frames"), Path(folder, "config.json")
         frames.mkdir()
         config.write_text('{"head": "centernet"}')
-        extract = ["ffmpeg", "-loglevel", "error", "-i", os.environ["CAMCOUNT_VIDEO"], "-q:v", "3"]
-        subprocess.run([*extract, "-frames:v", str(FRAMES), str(frames / "%04d.jpg")], check=True)
+        harness.extract_frames(frames / "%04d.jpg", FRAMES, quality=3)
         before = bare_loop(frames, config)
         ours = end_to_end(server, frames)
         after = bare_loop(frames, config)

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// A jsonb argument as Postgres holds it, valid for as long as the call. `pgrx::JsonB` panics at what serde_json does not read: numbers beyond a double,
-/// and arrays in arrays 128 deep.
+/// A jsonb argument as Postgres holds it, valid for as long as the call. `pgrx::JsonB` panics at what serde_json does
+/// not read: numbers beyond a double, and arrays in arrays 128 deep.
 #[derive(Clone, Copy)]
 pub struct Jsonb(pg_sys::Datum);
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use camcount_vision::decode::{self, PictureFormat, PictureInfo};
+use camcount_vision::decode::{self, PictureInfo};
 use camcount_vision::payload;
 use pgrx::JsonB;
 use serde_json::{Value, json};
@@ -32,8 +32,6 @@ pub struct Arrival<'a> {
 /// A JPEG or PNG file and what its header says.
 pub struct Picture<'a> {
     pub info: PictureInfo,
-    /// `{"exif": …}`, to be added to the frame's metadata.
-    pub exif: Option<JsonB>,
     pub image: Cow<'a, [u8]>,
 }
 
@@ -77,13 +75,18 @@ impl<'a> Arrival<'a> {
         check_size(parameter, image.len(), MAX_BYTES)?;
         let info = decode::probe(&image, &settings::image_limits())
             .map_err(|source| Error::Image { parameter, source })?;
-        let exif = (info.format == PictureFormat::Jpeg).then(|| decode::jpeg_exif(&image)).flatten();
-        let exif = exif.map(|exif| JsonB(json!({"exif": exif})));
-        Ok(Self::new(identity, image.len(), Some(Picture { info, exif, image })))
+        Ok(Self::new(identity, image.len(), Some(Picture { info, image })))
     }
 
     fn new(identity: Identity<'a>, size: usize, picture: Option<Picture<'a>>) -> Self {
         Self { ingestion_id: identity.ingestion_id(), identity, size, picture }
+    }
+}
+
+impl Picture<'_> {
+    /// `{"exif": …}`, to be added to the frame's metadata.
+    pub fn metadata(&self) -> Option<JsonB> {
+        self.info.exif.as_ref().map(|exif| JsonB(json!({"exif": exif})))
     }
 }
 

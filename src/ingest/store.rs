@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Picture};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
@@ -40,7 +39,7 @@ pub fn store_one(
             picture.map(|picture| picture.info.format.name().to_lowercase()).into(),
             picture.map(|picture| picture.info.width as i32).into(),
             picture.map(|picture| picture.info.height as i32).into(),
-            picture.and_then(|picture| picture.exif.as_ref()).map(json).into(),
+            picture.and_then(Picture::metadata).into(),
             payload.into(),
             (from_payload && picture.is_some()).into(),
         ],
@@ -75,16 +74,12 @@ pub fn store_many(queue_id: &str, arrivals: &[Option<Arrival<'_>>], batch: Jsonb
             column(arrivals, |arrival| Some(arrival.picture.as_ref()?.info.format.name().to_lowercase())),
             column(arrivals, |arrival| Some(arrival.picture.as_ref()?.info.width as i32)),
             column(arrivals, |arrival| Some(arrival.picture.as_ref()?.info.height as i32)),
-            column(arrivals, |arrival| arrival.picture.as_ref()?.exif.as_ref().map(json)),
+            column(arrivals, |arrival| arrival.picture.as_ref()?.metadata()),
             batch.into(),
         ],
     )?;
     wake_worker(queued);
     Ok(())
-}
-
-fn json(value: &JsonB) -> JsonB {
-    JsonB(value.0.clone())
 }
 
 /// An array with one value for each element.

@@ -54,7 +54,7 @@ pub enum PictureFormat {
 }
 
 /// What the header of an encoded picture says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PictureInfo {
     /// How it is encoded.
     pub format: PictureFormat,
@@ -62,6 +62,8 @@ pub struct PictureInfo {
     pub width: u32,
     /// Pixels down, once upright.
     pub height: u32,
+    /// What the camera wrote into a JPEG; `None` for a PNG, and where there is nothing of use.
+    pub exif: Option<Exif>,
 }
 
 /// Why bytes are not a picture that can be used.
@@ -212,7 +214,7 @@ fn within(
     if u64::from(width) * u64::from(height) > limits.max_pixels {
         return Err(DecodeError::TooLarge { width, height, max_pixels: limits.max_pixels });
     }
-    Ok(PictureInfo { format, width, height })
+    Ok(PictureInfo { format, width, height, exif: None })
 }
 
 fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
@@ -232,39 +234,33 @@ fn probe_jpeg(
 ) -> Result<PictureInfo, DecodeError> {
     decoder.decode_headers().map_err(|error| jpeg_error(error, bytes))?;
     let (width, height) = decoder.dimensions().unwrap_or((0, 0));
-    let (width, height) = match orientation(decoder) {
+    let exif = decoder.exif().and_then(|segment| exif::read(segment));
+    let (width, height) = match orientation(exif.as_ref()) {
         Orientation::Rotate90
         | Orientation::Rotate270
         | Orientation::Rotate90FlipH
         | Orientation::Rotate270FlipH => (height, width),
         _ => (width, height),
     };
-    within(limits, PictureFormat::Jpeg, width as u32, height as u32)
+    let info = within(limits, PictureFormat::Jpeg, width as u32, height as u32)?;
+    Ok(PictureInfo { exif, ..info })
 }
 
-/// How the camera was held, as its Exif data says. The headers must have been decoded.
-fn orientation(decoder: &JpegDecoder<ZCursor<&[u8]>>) -> Orientation {
-    let exif = decoder.exif().and_then(|segment| exif::read(segment));
+/// How the camera was held.
+fn orientation(exif: Option<&Exif>) -> Orientation {
     let orientation = exif.and_then(|exif| exif.orientation).and_then(Orientation::from_exif);
     orientation.unwrap_or(Orientation::NoTransforms)
 }
 
-/// What the camera wrote into a JPEG; `None` for a PNG, and where there is nothing of use.
-pub fn jpeg_exif(bytes: &[u8]) -> Option<Exif> {
-    let mut decoder = jpeg_decoder(bytes);
-    decoder.decode_headers().ok()?;
-    decoder.exif().and_then(|segment| exif::read(segment))
-}
-
 fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
     let mut decoder = jpeg_decoder(bytes);
-    let PictureInfo { width, height, .. } = probe_jpeg(&mut decoder, bytes, limits)?;
+    let PictureInfo { width, height, exif, .. } = probe_jpeg(&mut decoder, bytes, limits)?;
     if !jpeg_is_complete(bytes) {
         return Err(DecodeError::Truncated { format: PictureFormat::Jpeg, length: bytes.len() });
     }
     let mut rgb = vec![0; width as usize * height as usize * 3];
     decoder.decode_into(&mut rgb).map_err(|error| jpeg_error(error, bytes))?;
-    Ok(upright(Picture { width, height, rgb }, decoder.dimensions(), orientation(&decoder)))
+    Ok(upright(Picture { width, height, rgb }, decoder.dimensions(), orientation(exif.as_ref())))
 }
 
 /// Turns a picture whose rows are still `stored` across and down.
