@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,16 +15,19 @@ DATABASE = "camcount_bench"
 class Server:
     """The development cluster, with a database that the benchmarks may fill."""
 
-    def __init__(self):
+    def __init__(self, name=DATABASE):
         self.url = os.environ["CAMCOUNT_URL"]
         self.bin = Path(os.environ["CAMCOUNT_PSQL"]).parent
+        self.name = name
 
-    def database(self, name=DATABASE):
-        return re.sub(r"/[^/]*$", "/" + name, self.url)
+    def database(self, name=None):
+        return re.sub(r"/[^/]*$", "/" + (name or self.name), self.url)
 
-    def run(self, sql, name=DATABASE):
-        command = [self.bin / "psql", self.database(name), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-        done = subprocess.run(command, input=sql, capture_output=True, text=True)
+    def psql(self, name=None):
+        return [self.bin / "psql", self.database(name), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+
+    def run(self, sql, name=None):
+        done = subprocess.run(self.psql(name), input=sql, capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stderr)
         return done.stdout.strip()
@@ -31,11 +35,31 @@ class Server:
     def create(self):
         """An empty database with the extension."""
         self.drop()
-        self.run(f"CREATE DATABASE {DATABASE}", "postgres")
+        self.run(f"CREATE DATABASE {self.name}", "postgres")
         self.run("CREATE EXTENSION camcount")
 
     def drop(self):
-        self.run(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", "postgres")
+        self.run(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)", "postgres")
+
+    def create_partitions(self):
+        """Without them, rows come first and are moved in the middle of a measurement."""
+        while self.run("SELECT camcount.create_partitions()") != "0":
+            pass
+
+    @contextmanager
+    def open_transaction(self):
+        """For the block, another session's transaction is open that has a snapshot and has written."""
+        self.run("CREATE TABLE IF NOT EXISTS bench_open_transaction (id bigint)")
+        session = subprocess.Popen(self.psql(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            session.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ;\n")
+            session.stdin.write("INSERT INTO bench_open_transaction VALUES (1) RETURNING 'open';\n")
+            session.stdin.flush()
+            if session.stdout.readline() != "open\n":
+                sys.exit("the transaction that was to stay open did not begin")
+            yield
+        finally:
+            session.communicate("ROLLBACK;\n")
 
     def configure(self, setting, value):
         """Sets a server-wide setting; None puts the configured value back."""
@@ -64,18 +88,38 @@ def extract_frames(target, count, quality):
 
 
 def header():
-    print(f"{'':<36}{'camcount':>10}   {'baseline':<34}{'':>10}   {'ratio':>6}", flush=True)
+    print(f"{'':<40}{'camcount':>10}   {'baseline':<34}{'':>10}   {'ratio':>6}", flush=True)
 
 
 def row(name, figure, label, baseline):
-    print(f"{name:<36}{number(figure):>10}   {label:<34}{number(baseline):>10}   {figure / baseline:>6.2f}", flush=True)
+    print(f"{name:<40}{number(figure):>10}   {label:<34}{number(baseline):>10}   {figure / baseline:>6.2f}", flush=True)
 
 
 def number(figure):
     return f"{figure:,.1f}" if figure < 1000 else f"{figure:,.0f}"
 
 
-def paired(ours, theirs, rounds=3):
-    """Means of both, measured in turns, so that a machine that drifts does not favour either."""
-    pairs = [(ours(), theirs()) if turn % 2 else (theirs(), ours())[::-1] for turn in range(rounds)]
-    return tuple(sum(figures) / rounds for figures in zip(*pairs))
+def in_turns(*measures, rounds=3):
+    """The mean of each, measured in turns and in changing order, so that a machine that drifts favours none."""
+    totals = [0] * len(measures)
+    for turn in range(rounds):
+        for place in range(len(measures))[:: 1 if turn % 2 else -1]:
+            totals[place] += measures[place]()
+    return tuple(total / rounds for total in totals)
+
+
+@contextmanager
+def empty_databases(*servers):
+    """Databases for the block alone, with queues that take and give whatever is asked."""
+    # No pipeline wants these messages, but a worker would look at each.
+    servers[0].configure("camcount.vision_workers", 0)
+    try:
+        for server in servers:
+            server.create()
+            server.create_partitions()
+            server.run("UPDATE camcount.ingestion_queue SET max_size = 100000000, processing_rate = 100000000")
+        yield
+    finally:
+        servers[0].configure("camcount.vision_workers", None)
+        for server in servers:
+            server.drop()

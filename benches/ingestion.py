@@ -5,22 +5,18 @@ import tempfile
 from pathlib import Path
 
 import harness
+from messages import BATCH, FRAME_NUMBER, PAYLOAD, stored_batches
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))
 BATCHES = 40
-PAYLOAD = (
-    '{"width": 1920, "height": 1080, "detections": '
-    '[{"class": "person", "confidence": 0.91, "bbox": [0.41, 0.22, 0.06, 0.31]},'
-    ' {"class": "person", "confidence": 0.77, "bbox": [0.52, 0.25, 0.05, 0.29]}]}'
-)
+ROUNDS = 3
 
 
 def single(schema):
     """One message a transaction, every client with its own camera."""
     now = "clock_timestamp()" if schema == "camcount" else "clock_timestamp()::timestamp"
-    return f"""\\set n random(1, 1000000000000)
-        SELECT {schema}.ingest_realtime_data('camera ' || :client_id, 'main', {now}, :n,
-                                             'detection', '{PAYLOAD}'::jsonb);"""
+    return f"""SELECT {schema}.ingest_realtime_data('camera ' || :client_id, 'main', {now}, {FRAME_NUMBER},
+                                                    'detection', '{PAYLOAD}'::jsonb);"""
 
 
 def batch(schema):
@@ -29,17 +25,15 @@ def batch(schema):
         WHERE id = (SELECT nextval('{schema}_batch'));"""
 
 
-BATCHES_SQL = f"""
-    CREATE TABLE bench_batches (id bigint PRIMARY KEY, batch jsonb NOT NULL);
-    ALTER TABLE bench_batches ALTER COLUMN batch SET STORAGE EXTERNAL;
-    INSERT INTO bench_batches
-    SELECT b, jsonb_agg(jsonb_build_object(
-        'camera_id', 'batch ' || i % 10, 'stream_id', 'main', 'frame_number', b * 1000 + i, 'data_type', 'detection',
-        'frame_timestamp', now() + (b * 1000 + i) * interval '1 ms', 'data_payload', '{PAYLOAD}'::jsonb))
-    FROM generate_series(1, {BATCHES * 9}) b, generate_series(1, 1000) i GROUP BY b;
-    CREATE SEQUENCE camcount_batch;
-    CREATE SEQUENCE documented_batch;
-"""
+def frame(schema):
+    """A frame a transaction."""
+    if schema == "camcount":
+        return f"""
+            SELECT camcount.ingest_frame('camera ' || :client_id, 'main', clock_timestamp(), {FRAME_NUMBER}, image)
+            FROM bench_frame;"""
+    return f"""
+        INSERT INTO documented.bare_frames
+        SELECT 'camera ' || :client_id, clock_timestamp(), {FRAME_NUMBER}, image FROM bench_frame;"""
 
 
 def load_frame(server):
@@ -54,40 +48,50 @@ def load_frame(server):
     return len(image)
 
 
+def turn(server, script, clients, *limit):
+    """Transactions a second. A checkpoint in the middle of one side's turn would be laid at its door."""
+    server.run("CHECKPOINT")
+    return server.pgbench(script, clients, *limit)
+
+
+def single_turn(server, schema, clients=1):
+    """Messages a second, one a transaction."""
+    return turn(server, single(schema), clients, "-T", SECONDS)
+
+
+def batch_turn(server, schema, clients=1):
+    """Messages a second in batches."""
+    return BATCH * turn(server, batch(schema), clients, "-t", BATCHES // clients)
+
+
+def frame_turn(server, schema):
+    """Frames a second, one a transaction."""
+    return turn(server, frame(schema), 1, "-T", SECONDS)
+
+
+def compare(server, name, label, measure, *arguments):
+    """A row of what `measure` says of either schema."""
+    ours, theirs = harness.in_turns(
+        lambda: measure(server, "camcount", *arguments),
+        lambda: measure(server, "documented", *arguments),
+        rounds=ROUNDS,
+    )
+    harness.row(name, ours, label, theirs)
+
+
 def main():
     server = harness.Server()
-    server.create()
-    # No pipeline wants these messages, but a worker would look at each.
-    server.configure("camcount.vision_workers", 0)
-    try:
+    with harness.empty_databases(server):
         server.run((harness.ROOT / "benches/documented.sql").read_text())
         measure(server)
-    finally:
-        server.configure("camcount.vision_workers", None)
-        server.drop()
 
 
 def measure(server):
-    def compare(name, ours, label, theirs, clients, *limit, factor=1):
-        # A checkpoint in the middle of one side's turn would be laid at its door.
-        def run(script):
-            server.run("CHECKPOINT")
-            return factor * server.pgbench(script, clients, *limit)
-
-        figure, baseline = harness.paired(lambda: run(ours), lambda: run(theirs))
-        harness.row(name, figure, label, baseline)
-
     for clients in (1, 8):
-        compare(f"messages/s, {clients} client(s)", single("camcount"), "documented PL/pgSQL", single("documented"),
-                clients, "-T", SECONDS)
-    server.run(BATCHES_SQL)
+        compare(server, f"messages/s, {clients} client(s)", "documented PL/pgSQL", single_turn, clients)
+    server.run(stored_batches(2 * ROUNDS * BATCHES, "camcount", "documented"))
     for clients in (1, 2):
-        compare(f"messages/s, batches of 1000, {clients} client(s)", batch("camcount"), "documented PL/pgSQL",
-                batch("documented"), clients, "-t", BATCHES // clients, factor=1000)
-    size = load_frame(server)
-    ours = """\\set n random(1, 1000000000000)
-        SELECT camcount.ingest_frame('camera ' || :client_id, 'main', clock_timestamp(), :n, image) FROM bench_frame;"""
-    theirs = """\\set n random(1, 1000000000000)
-        INSERT INTO documented.bare_frames SELECT 'camera ' || :client_id, clock_timestamp(), :n, image FROM bench_frame;"""
-    compare(f"frames/s of {size // 1000} KB, 1 client", ours, "bare INSERT of the same bytes", theirs, 1,
-            "-T", SECONDS)
+        name = f"messages/s, batches of {BATCH}, {clients} client(s)"
+        compare(server, name, "documented PL/pgSQL", batch_turn, clients)
+    name = f"frames/s of {load_frame(server) // 1000} KB, 1 client"
+    compare(server, name, "bare INSERT of the same bytes", frame_turn)

@@ -28,7 +28,9 @@ $$;
 COMMENT ON FUNCTION replace_default() IS
     'Trigger function: a row takes the place of one as shipped; the argument is the column that identifies it.';
 
-CREATE TRIGGER ingestion_queue_clear_is_default BEFORE UPDATE ON ingestion_queue
+CREATE TRIGGER ingestion_queue_clear_is_default
+    BEFORE UPDATE OF queue_type, max_size, processing_rate, is_active, is_paused, overflow_policy, max_attempts
+    ON ingestion_queue
     FOR EACH ROW WHEN (OLD.is_default) EXECUTE FUNCTION clear_is_default();
 CREATE TRIGGER ingestion_queue_replace_default BEFORE INSERT ON ingestion_queue
     FOR EACH ROW EXECUTE FUNCTION replace_default('queue_id');

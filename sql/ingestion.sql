@@ -29,22 +29,25 @@ CREATE TABLE realtime_data_ingestion (
     clock_skew            boolean NOT NULL DEFAULT false,
     error_message         text,
     error_code            text,
-    created_at            timestamptz NOT NULL DEFAULT clock_timestamp()
+    created_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    queue_id              text,
+    is_handed_over        boolean NOT NULL DEFAULT false,
+    processing_started_at timestamptz,
+    completed_at          timestamptz,
+    claimed_by            text
 ) PARTITION BY RANGE (frame_timestamp);
 
 -- Keys and indexes are made on the partitions, not on the partitioned table: see partitions.sql.
 CREATE TABLE realtime_data_ingestion_default PARTITION OF realtime_data_ingestion (
-    -- One message, one row: the id is made of all that identifies it, the frame's time included. It also serves the
-    -- look-up by id alone.
-    CONSTRAINT realtime_data_ingestion_default_pkey PRIMARY KEY (ingestion_id, camera_id, frame_timestamp)
-) DEFAULT;
+    -- One message, one row: the id is made of all that identifies it. The time first, so that new rows go to the end of
+    -- the index however large it is; message() finds a row by its id alone, which holds the time.
+    CONSTRAINT realtime_data_ingestion_default_pkey PRIMARY KEY (frame_timestamp, ingestion_id, camera_id)
+-- Room for the one change of each row, beside it: what became of the message. No index may depend on its columns.
+) DEFAULT WITH (fillfactor = 50);
 
 -- Documented: a camera's latest messages.
 CREATE INDEX idx_realtime_data_ingestion_camera_timestamp
     ON realtime_data_ingestion_default (camera_id, ingestion_timestamp DESC);
--- What failed, without a walk through what went well.
-CREATE INDEX idx_realtime_data_ingestion_status
-    ON realtime_data_ingestion_default (processing_status, processing_priority DESC) WHERE processing_status = 'failed';
 
 COMMENT ON TABLE realtime_data_ingestion IS 'Every message that was accepted, and what became of it.';
 COMMENT ON COLUMN realtime_data_ingestion.id IS 'Order of arrival.';
@@ -67,6 +70,12 @@ COMMENT ON COLUMN realtime_data_ingestion.clock_skew IS 'The frame''s time was m
 COMMENT ON COLUMN realtime_data_ingestion.error_message IS 'Why it failed or was skipped.';
 COMMENT ON COLUMN realtime_data_ingestion.error_code IS 'SQLSTATE of the failure.';
 COMMENT ON COLUMN realtime_data_ingestion.created_at IS 'When the row was made.';
+COMMENT ON COLUMN realtime_data_ingestion.queue_id IS 'The queue it was put into.';
+COMMENT ON COLUMN realtime_data_ingestion.is_handed_over IS
+    'It has left the queue''s order: see stream_items and queue_retries.';
+COMMENT ON COLUMN realtime_data_ingestion.processing_started_at IS 'When it was last claimed, once it is finished.';
+COMMENT ON COLUMN realtime_data_ingestion.completed_at IS 'When it was finished, for better or worse.';
+COMMENT ON COLUMN realtime_data_ingestion.claimed_by IS 'The worker that finished it.';
 
 CREATE TABLE frames (
     ingestion_id        text NOT NULL,
@@ -96,7 +105,7 @@ COMMENT ON TABLE frames IS 'Pictures, kept for a short while: see retention_poli
 COMMENT ON COLUMN frames.ingestion_id IS 'The message that brought it.';
 COMMENT ON COLUMN frames.camera_id IS 'Which camera.';
 COMMENT ON COLUMN frames.stream_id IS 'Which stream of the camera.';
-COMMENT ON COLUMN frames.ingestion_timestamp IS 'When it came in; the same as its queue item''s queued_at.';
+COMMENT ON COLUMN frames.ingestion_timestamp IS 'When it came in; the same as its message''s ingestion_timestamp.';
 COMMENT ON COLUMN frames.frame_timestamp IS 'When it was taken.';
 COMMENT ON COLUMN frames.frame_number IS 'The sender''s number.';
 COMMENT ON COLUMN frames.format IS 'jpeg or png.';
@@ -127,3 +136,19 @@ COMMENT ON COLUMN ingestion_rejects.item_index IS 'Its place in the batch, from 
 COMMENT ON COLUMN ingestion_rejects.error_code IS 'SQLSTATE of the refusal.';
 COMMENT ON COLUMN ingestion_rejects.error_message IS 'Why it was refused.';
 COMMENT ON COLUMN ingestion_rejects.rejected_at IS 'When.';
+
+CREATE FUNCTION frame_timestamp_of(p_ingestion_id text) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    -- Whole seconds and microseconds apart: a product of both would be rounded.
+    SELECT timestamptz 'epoch' + (id[1] || id[2])::bigint * interval '1 second'
+        + (id[1] || id[3])::integer * interval '1 microsecond'
+    FROM pg_catalog.regexp_match(p_ingestion_id, '_(-?)(\d+)\.(\d{6})_[0-9a-f]{12}$') AS parts (id)
+$$;
+COMMENT ON FUNCTION frame_timestamp_of(text) IS 'The frame''s time, which its ingestion id holds.';
+
+CREATE FUNCTION message(p_ingestion_id text) RETURNS SETOF realtime_data_ingestion
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT * FROM camcount.realtime_data_ingestion
+    WHERE ingestion_id = p_ingestion_id AND frame_timestamp = camcount.frame_timestamp_of(p_ingestion_id)
+$$;
+COMMENT ON FUNCTION message(text) IS 'The message with an ingestion id, found by index.';

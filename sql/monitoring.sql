@@ -203,7 +203,7 @@ WITH arrived AS MATERIALIZED (
            coalesce(sample.messages, 0) / extract(epoch FROM p_to - p_from),
            sample.latency_ms,
            coalesce(sample.bytes, 0) * 8 / 1e6 / extract(epoch FROM p_to - p_from),
-           (SELECT count(*) FROM queue_items AS item
+           (SELECT count(*) FROM stream_items AS item
             WHERE item.camera_id = cameras.camera_id AND item.status = 'queued'),
            sample.wait_ms, coalesce(sample.errors, 0), 100.0 * sample.errors / sample.messages,
            coalesce(sample.retries, 0), jitter.jitter_ms, coalesce(sample.lost, 0), picture.score, picture.sharpness,

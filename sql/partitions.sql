@@ -33,7 +33,6 @@ COMMENT ON COLUMN retention_policies.is_default IS 'The row is as shipped. It cl
 INSERT INTO retention_policies (table_name, partition_interval, retention, partitions_ahead, is_default) VALUES
     ('realtime_data_ingestion', '1 day', '30 days', 3, true),
     ('frames', '1 hour', '2 hours', 3, true),
-    ('queue_items', '1 day', '7 days', 3, true),
     ('processing_results', '1 day', '30 days', 3, true),
     ('ingestion_rejects', '1 day', '30 days', 3, true),
     ('tracks', '1 month', '5 years', 1, true),
@@ -210,21 +209,33 @@ $$;
 COMMENT ON FUNCTION create_partitions() IS
     'Makes the partitions that are due, at most 32 a call, and returns how many; the maintenance worker calls it.';
 
+CREATE VIEW unfinished_items AS
+SELECT id, queue_id, frame_timestamp, queued_at, status FROM stream_items
+UNION ALL
+SELECT m.id, m.queue_id, m.frame_timestamp, m.ingestion_timestamp,
+       CASE WHEN l.id IS NULL THEN 'queued' ELSE 'processing' END
+FROM (SELECT unnest(item_ids) AS id, unnest(frame_timestamps) AS frame_timestamp, false AS is_handed_over
+      FROM queue_entries
+      UNION SELECT id, frame_timestamp, true FROM queue_retries) i
+JOIN realtime_data_ingestion m USING (frame_timestamp, id, is_handed_over)
+LEFT JOIN queue_leases() l USING (id)
+WHERE m.processing_status = 'pending';
+COMMENT ON VIEW unfinished_items IS 'What is still to be processed; the messages and pictures of it are kept.';
+COMMENT ON COLUMN unfinished_items.id IS 'The message''s id.';
+COMMENT ON COLUMN unfinished_items.queue_id IS 'Which queue.';
+COMMENT ON COLUMN unfinished_items.frame_timestamp IS 'When its frame was taken.';
+COMMENT ON COLUMN unfinished_items.queued_at IS 'When it came in.';
+COMMENT ON COLUMN unfinished_items.status IS 'queued or processing.';
+
 -- PL/pgSQL on purpose: before PostgreSQL 18 a function in SQL keeps its plan through a transaction, with the partitions
 -- in it that were dropped since.
 CREATE FUNCTION has_unfinished_work(p_table text, p_from timestamptz, p_to timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
 BEGIN
-    -- queued and processing apart, as their partial indexes are. A frame's ingestion_timestamp is its item's queued_at.
-    IF p_table IN ('queue_items', 'frames') THEN
-        RETURN EXISTS (SELECT FROM queue_items WHERE status = 'queued' AND queued_at >= p_from AND queued_at < p_to)
-            OR EXISTS (SELECT FROM queue_items
-                       WHERE status = 'processing' AND queued_at >= p_from AND queued_at < p_to);
+    IF p_table = 'frames' THEN
+        RETURN EXISTS (SELECT FROM unfinished_items WHERE queued_at >= p_from AND queued_at < p_to);
     ELSIF p_table = 'realtime_data_ingestion' THEN
-        RETURN EXISTS (SELECT FROM queue_items
-                       WHERE status = 'queued' AND frame_timestamp >= p_from AND frame_timestamp < p_to)
-            OR EXISTS (SELECT FROM queue_items
-                       WHERE status = 'processing' AND frame_timestamp >= p_from AND frame_timestamp < p_to);
+        RETURN EXISTS (SELECT FROM unfinished_items WHERE frame_timestamp >= p_from AND frame_timestamp < p_to);
     END IF;
     RETURN false;
 END
@@ -248,6 +259,9 @@ BEGIN
     END IF;
     EXECUTE format('ALTER TABLE camcount.%I DETACH PARTITION camcount.%I', p_table, p_partition);
     EXECUTE format('DROP TABLE camcount.%I', p_partition);
+    IF p_table = 'realtime_data_ingestion' THEN
+        DELETE FROM failed_items WHERE frame_timestamp >= p_from AND frame_timestamp < p_to;
+    END IF;
     RETURN true;
 END
 $$;
@@ -259,15 +273,12 @@ LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp AS $$
 DECLARE
     c_batch  CONSTANT integer := 10000;
     v_unused text := CASE p_table
-        WHEN 'queue_items' THEN $sql$status NOT IN ('queued', 'processing')$sql$
         WHEN 'frames' THEN $sql$NOT EXISTS (
-            SELECT FROM camcount.queue_items i
-            WHERE i.status IN ('queued', 'processing')
-              AND i.ingestion_id = d.ingestion_id AND i.camera_id = d.camera_id)$sql$
+            SELECT FROM camcount.unfinished_items i
+            WHERE i.frame_timestamp = d.frame_timestamp AND i.queued_at = d.ingestion_timestamp)$sql$
         WHEN 'realtime_data_ingestion' THEN $sql$NOT EXISTS (
-            SELECT FROM camcount.queue_items i
-            WHERE i.status IN ('queued', 'processing')
-              AND i.ingestion_id = d.ingestion_id AND i.camera_id = d.camera_id)$sql$
+            SELECT FROM camcount.unfinished_items i
+            WHERE i.frame_timestamp = d.frame_timestamp AND i.id = d.id)$sql$
         ELSE 'true' END;
     v_deleted bigint;
 BEGIN

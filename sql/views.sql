@@ -57,35 +57,95 @@ COMMENT ON COLUMN zone_occupancy.visits_today IS 'Visits that began since midnig
 COMMENT ON COLUMN zone_occupancy.average_dwell_seconds IS
     'Mean dwell of those of them that have ended; NULL where none has.';
 
+CREATE VIEW queue_items AS
+SELECT m.id, m.queue_id, m.processing_priority AS item_priority, 'realtime_processing'::text AS item_type,
+       jsonb_build_object('ingestion_id', m.ingestion_id, 'camera_id', m.camera_id, 'data_type', m.data_type)
+           AS item_data,
+       m.data_size_bytes AS item_size_bytes,
+       CASE WHEN m.processing_status <> 'pending' THEN m.processing_status
+            WHEN s.status = 'processing' OR l.id IS NOT NULL THEN 'processing' ELSE 'queued' END AS status,
+       CASE WHEN s.id IS NOT NULL THEN s.attempts
+            WHEN l.id IS NOT NULL THEN l.attempts
+            WHEN m.processing_status IN ('completed', 'skipped') AND m.processing_started_at IS NOT NULL
+                THEN m.retry_count + 1
+            ELSE m.retry_count END AS attempts,
+       coalesce(s.max_attempts, q.max_attempts) AS max_attempts,
+       m.ingestion_timestamp AS queued_at,
+       coalesce(s.available_at, r.available_at, m.ingestion_timestamp) AS available_at,
+       coalesce(s.processing_started_at, l.claimed_at, m.processing_started_at) AS processing_started_at,
+       m.completed_at, coalesce(s.claimed_by::text, l.worker, m.claimed_by) AS claimed_by,
+       m.camera_id, m.stream_id, m.ingestion_id, m.frame_timestamp, m.frame_number, m.data_type,
+       m.error_message, m.error_code, m.created_at
+FROM realtime_data_ingestion m
+LEFT JOIN ingestion_queue q USING (queue_id)
+LEFT JOIN stream_items s
+       ON s.camera_id = m.camera_id AND s.stream_id = m.stream_id AND s.frame_timestamp = m.frame_timestamp
+      AND s.frame_number = m.frame_number AND s.id = m.id
+LEFT JOIN queue_leases() l ON l.id = m.id AND m.processing_status = 'pending'
+LEFT JOIN queue_retries r ON r.camera_id = m.camera_id AND r.id = m.id
+WHERE m.queue_id IS NOT NULL;
+COMMENT ON VIEW queue_items IS 'Messages as items of their queues, finished ones as long as the messages are kept.';
+COMMENT ON COLUMN queue_items.id IS 'Identifies the item; the message''s id.';
+COMMENT ON COLUMN queue_items.queue_id IS 'Which queue.';
+COMMENT ON COLUMN queue_items.item_priority IS 'Higher goes first.';
+COMMENT ON COLUMN queue_items.item_type IS 'realtime_processing.';
+COMMENT ON COLUMN queue_items.item_data IS 'ingestion_id, camera_id and data_type.';
+COMMENT ON COLUMN queue_items.item_size_bytes IS 'Octets of the message''s payload or picture.';
+COMMENT ON COLUMN queue_items.status IS
+    'queued, processing, completed, failed (a dead letter) or skipped (came too late, dropped or purged).';
+COMMENT ON COLUMN queue_items.attempts IS 'How often it was claimed.';
+COMMENT ON COLUMN queue_items.max_attempts IS 'After so many it rests as failed.';
+COMMENT ON COLUMN queue_items.queued_at IS 'When it came in.';
+COMMENT ON COLUMN queue_items.available_at IS 'Not to be claimed before: a retry waits.';
+COMMENT ON COLUMN queue_items.processing_started_at IS 'When it was last claimed.';
+COMMENT ON COLUMN queue_items.completed_at IS 'When it was finished, for better or worse.';
+COMMENT ON COLUMN queue_items.claimed_by IS 'Who holds it, or finished it: worker_id of a vision worker, or an outside worker''s name.';
+COMMENT ON COLUMN queue_items.camera_id IS 'Which camera.';
+COMMENT ON COLUMN queue_items.stream_id IS 'Which stream of the camera.';
+COMMENT ON COLUMN queue_items.ingestion_id IS 'The message.';
+COMMENT ON COLUMN queue_items.frame_timestamp IS 'When the frame was taken.';
+COMMENT ON COLUMN queue_items.frame_number IS 'The sender''s number of the frame.';
+COMMENT ON COLUMN queue_items.data_type IS 'frame, detection, tracking or counting.';
+COMMENT ON COLUMN queue_items.error_message IS 'Why it failed or was skipped.';
+COMMENT ON COLUMN queue_items.error_code IS 'SQLSTATE of the failure.';
+COMMENT ON COLUMN queue_items.created_at IS 'When the row was made.';
+
 CREATE VIEW queue_status AS
-SELECT q.queue_id, q.queue_type,
-       count(*) FILTER (WHERE i.status = 'queued') AS queued,
-       count(*) FILTER (WHERE i.status = 'processing') AS processing,
-       count(*) FILTER (WHERE i.status = 'completed') AS completed,
-       count(*) FILTER (WHERE i.status = 'failed') AS failed,
-       count(*) FILTER (WHERE i.status = 'skipped') AS skipped,
-       min(i.queued_at) FILTER (WHERE i.status = 'queued') AS oldest_queued_at,
-       q.is_active, q.is_paused
+SELECT q.queue_id, q.queue_type, coalesce(u.queued, 0) AS queued, coalesce(u.processing, 0) AS processing,
+       coalesce(d.failed, 0) AS failed, f.size AS current_size, q.max_size,
+       f.completed, f.skipped, f.dropped, u.oldest_queued_at, f.last_processed_at, q.is_active, q.is_paused
 FROM ingestion_queue q
-LEFT JOIN queue_items i USING (queue_id)
-GROUP BY q.id;
-COMMENT ON VIEW queue_status IS 'What is in each queue; finished items as long as retention keeps them.';
+LEFT JOIN queue_figures() f USING (queue_id)
+LEFT JOIN (SELECT queue_id, count(*) FILTER (WHERE status = 'queued') AS queued,
+                  count(*) FILTER (WHERE status = 'processing') AS processing,
+                  min(queued_at) FILTER (WHERE status = 'queued') AS oldest_queued_at
+           FROM unfinished_items GROUP BY queue_id) u USING (queue_id)
+LEFT JOIN (SELECT queue_id, count(*) AS failed FROM failed_items GROUP BY queue_id) d USING (queue_id);
+COMMENT ON VIEW queue_status IS 'What is in each queue now, and what has left it since the server started.';
 COMMENT ON COLUMN queue_status.queue_id IS 'Which queue.';
 COMMENT ON COLUMN queue_status.queue_type IS 'high_priority, normal or batch.';
 COMMENT ON COLUMN queue_status.queued IS 'Items that wait.';
 COMMENT ON COLUMN queue_status.processing IS 'Items that a worker holds.';
-COMMENT ON COLUMN queue_status.completed IS 'Items that went well.';
 COMMENT ON COLUMN queue_status.failed IS 'Items without attempts left: see dead_letters.';
-COMMENT ON COLUMN queue_status.skipped IS 'Items that came too late to be counted.';
+COMMENT ON COLUMN queue_status.current_size IS
+    'Items that are not finished, those of open transactions included: what max_size limits.';
+COMMENT ON COLUMN queue_status.max_size IS 'The limit.';
+COMMENT ON COLUMN queue_status.completed IS 'Items that went well since the server started.';
+COMMENT ON COLUMN queue_status.skipped IS
+    'Items that came too late, or were purged, since the server started.';
+COMMENT ON COLUMN queue_status.dropped IS 'Frames given up since the server started because the queue was full.';
 COMMENT ON COLUMN queue_status.oldest_queued_at IS 'When the item came in that waits longest.';
+COMMENT ON COLUMN queue_status.last_processed_at IS 'When an item last left the queue.';
 COMMENT ON COLUMN queue_status.is_active IS 'Whether the queue is served at all.';
 COMMENT ON COLUMN queue_status.is_paused IS 'Whether it is not served for now.';
 
 CREATE VIEW dead_letters AS
-SELECT id, queue_id, camera_id, stream_id, ingestion_id, data_type, frame_timestamp, frame_number,
-       attempts, queued_at, completed_at AS failed_at, error_code, error_message
-FROM queue_items
-WHERE status = 'failed';
+SELECT m.id, m.queue_id, m.camera_id, m.stream_id, m.ingestion_id, m.data_type, m.frame_timestamp, m.frame_number,
+       m.retry_count AS attempts, m.ingestion_timestamp AS queued_at, m.completed_at AS failed_at, m.error_code,
+       m.error_message
+FROM failed_items f
+JOIN realtime_data_ingestion m USING (frame_timestamp, camera_id, id)
+WHERE m.processing_status = 'failed';
 COMMENT ON VIEW dead_letters IS 'Messages that could not be processed, with the reason.';
 COMMENT ON COLUMN dead_letters.id IS 'The queue item.';
 COMMENT ON COLUMN dead_letters.queue_id IS 'Which queue.';
@@ -176,7 +236,7 @@ SELECT s.camera_id, s.stream_id, s.last_frame_timestamp, s.last_frame_number, s.
 FROM stream_state s
 CROSS JOIN LATERAL (
     SELECT count(*) AS queued, min(i.queued_at) AS oldest_queued_at
-    FROM queue_items i
+    FROM stream_items i
     WHERE i.camera_id = s.camera_id AND i.stream_id = s.stream_id AND i.status = 'queued'
 ) waiting;
 COMMENT ON VIEW streams IS 'How far each stream is, and what of it waits.';
@@ -185,7 +245,7 @@ COMMENT ON COLUMN streams.stream_id IS 'Which stream of the camera.';
 COMMENT ON COLUMN streams.last_frame_timestamp IS 'Time of the last frame applied.';
 COMMENT ON COLUMN streams.last_frame_number IS 'Number of the last frame applied.';
 COMMENT ON COLUMN streams.frames_processed IS 'Messages applied so far.';
-COMMENT ON COLUMN streams.queued IS 'Items that wait.';
+COMMENT ON COLUMN streams.queued IS 'Items that wait for the vision worker.';
 COMMENT ON COLUMN streams.oldest_queued_at IS 'When the item came in that waits longest; NULL where none waits.';
 COMMENT ON COLUMN streams.lag IS 'How long that is ago; 0 where none waits.';
 COMMENT ON COLUMN streams.claimed_by IS 'worker_id of the worker that holds the stream, NULL where it is free.';

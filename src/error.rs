@@ -40,6 +40,16 @@ pub enum Error {
     CounterRange { camera: String, counter: String, value: i64 },
     #[error("{0}")]
     Runtime(String),
+    #[error("queue {queue:?} is full: {size} of at most {max_size} items are not finished")]
+    QueueFull { queue: String, size: i64, max_size: i64 },
+    #[error("{what} needs shared memory, which the library asks for when the server starts")]
+    NotPreloaded { what: &'static str },
+    #[error("permission denied for table {table}")]
+    Denied { table: String },
+    #[error("{0} items are leased, in all databases: that is the most")]
+    TooManyLeases(usize),
+    #[error("item {item} is not leased{}", of_worker(.worker))]
+    NotLeased { item: i64, worker: Option<String> },
     #[error("could not start a background worker")]
     NoWorkerSlot,
     #[error("stream {stream:?} of camera {camera:?} is no longer leased to this worker")]
@@ -74,6 +84,9 @@ impl Error {
             Self::CounterRange { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Runtime(_) => ERRCODE_CONFIG_FILE_ERROR,
             Self::NoWorkerSlot => ERRCODE_INSUFFICIENT_RESOURCES,
+            Self::QueueFull { .. } | Self::TooManyLeases(_) => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Self::Denied { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::NotPreloaded { .. } | Self::NotLeased { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::LeaseLost { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Database { .. } | Self::Spi(_) => ERRCODE_INTERNAL_ERROR,
         }
@@ -89,6 +102,17 @@ impl Error {
             Self::Runtime(_) => {
                 Some("Set camcount.onnxruntime_library to the absolute path of libonnxruntime.so.")
             }
+            Self::QueueFull { .. } => Some(
+                "Send again later, let more workers process the queue, or raise ingestion_queue.max_size.",
+            ),
+            Self::NotPreloaded { .. } => {
+                Some("Add camcount to shared_preload_libraries and restart the server.")
+            }
+            Self::Denied { .. } => {
+                Some("Items are given out to roles that may read and update all rows of the table.")
+            }
+            Self::TooManyLeases(_) => Some("Claim fewer items at a time, or complete what was claimed."),
+            Self::NotLeased { .. } => Some("Its lease may have run out: extend_lease() keeps one."),
             Self::NoWorkerSlot => Some("Raise max_worker_processes and restart the server."),
             Self::CounterRange { .. } => Some("Read realtime_counters.current_count, which is a bigint."),
             _ => None,
@@ -102,6 +126,10 @@ impl Error {
             other => sqlstate_text(other.code()),
         }
     }
+}
+
+fn of_worker(worker: &Option<String>) -> String {
+    worker.as_ref().map(|worker| format!(" to worker {worker:?}")).unwrap_or_default()
 }
 
 fn model_code(error: &ModelError) -> PgSqlErrorCode {

@@ -1,22 +1,25 @@
 //! jsonb arguments: read when their content matters, passed on without being written anew.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
-use pgrx::callconv::{Arg, ArgAbi};
-use pgrx::direct_function_call;
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::nullable::Nullable;
+use pgrx::pg_sys::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use pgrx::prelude::*;
+use pgrx::{direct_function_call, direct_function_call_as_datum};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 
+type Function = unsafe fn(pg_sys::FunctionCallInfo) -> Datum;
+
 /// A jsonb argument as Postgres holds it, valid for as long as the call. `pgrx::JsonB` panics at what serde_json does
 /// not read: numbers beyond a double, and arrays in arrays 128 deep.
 #[derive(Clone, Copy)]
-pub struct Jsonb(pg_sys::Datum);
+pub struct Jsonb(Datum);
 
 impl Jsonb {
     /// The value.
@@ -34,6 +37,56 @@ impl Jsonb {
             .map_err(|error| Error::invalid(parameter, format!("cannot be read as JSON: {error}")))
     }
 
+    /// A value of the extension's own making.
+    pub fn of(value: &Value) -> Self {
+        // Serialised JSON has no NUL: it is escaped.
+        let text = CString::new(value.to_string()).unwrap_or_default();
+        // SAFETY: jsonb_in takes a C string, which is JSON.
+        #[allow(unsafe_code)]
+        let datum = unsafe { direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) };
+        datum.map_or(Self(Datum::null()), Self)
+    }
+
+    /// A copy in the current memory context, of a value that will not last.
+    pub fn copied(self) -> Self {
+        // SAFETY: the datum is a varlena, perhaps out of line.
+        #[allow(unsafe_code)]
+        Self(Datum::from(unsafe { pg_sys::pg_detoast_datum_copy(self.0.cast_mut_ptr()) }))
+    }
+
+    /// The value in memory, uncompressed: to be taken before many parts of it are.
+    pub fn fetched(self) -> Self {
+        // SAFETY: the datum is a varlena.
+        #[allow(unsafe_code)]
+        Self(Datum::from(unsafe { pg_sys::pg_detoast_datum(self.0.cast_mut_ptr()) }))
+    }
+
+    /// The element of an array, counted from 0; `None` where there is none.
+    pub fn element(self, index: i32) -> Option<Self> {
+        self.call(pg_sys::jsonb_array_element, index.into())
+    }
+
+    /// What an object has under a key; `None` where it has none.
+    pub fn field(self, key: &str) -> Option<Self> {
+        self.call(pg_sys::jsonb_object_field, key.into_datum()?)
+    }
+
+    /// An object without a key.
+    pub fn without(self, key: &str) -> Self {
+        key.into_datum().and_then(|key| self.call(pg_sys::jsonb_delete, key)).unwrap_or(self)
+    }
+
+    /// Both objects in one; where both have a key, `other`'s value stays.
+    pub fn overlaid_with(self, other: Self) -> Self {
+        self.call(pg_sys::jsonb_concat, other.0).unwrap_or(other)
+    }
+
+    fn call(self, function: Function, argument: Datum) -> Option<Self> {
+        // SAFETY: each of the functions takes a jsonb and what its caller above gives it, and returns a jsonb or NULL.
+        #[allow(unsafe_code)]
+        unsafe { direct_function_call_as_datum(function, &[Some(self.0), Some(argument)]) }.map(Self)
+    }
+
     /// Bytes of the value before compression.
     pub fn size(self) -> usize {
         // SAFETY: the datum is a varlena, perhaps compressed or out of line.
@@ -46,13 +99,13 @@ impl Jsonb {
 
 impl FromDatum for Jsonb {
     #[allow(unsafe_code)]
-    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
+    unsafe fn from_polymorphic_datum(datum: Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
         (!is_null).then_some(Self(datum))
     }
 }
 
 impl IntoDatum for Jsonb {
-    fn into_datum(self) -> Option<pg_sys::Datum> {
+    fn into_datum(self) -> Option<Datum> {
         Some(self.0)
     }
 
@@ -74,6 +127,15 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Jsonb {
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
         // SAFETY: `FromDatum` takes any datum of the declared type.
         unsafe { arg.unbox_arg_using_from_datum().into() }
+    }
+}
+
+// SAFETY: the datum is a jsonb that outlives the call: see `copied`.
+#[allow(unsafe_code)]
+unsafe impl BoxRet for Jsonb {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+        // SAFETY: as above.
+        unsafe { fcinfo.return_raw_datum(self.0) }
     }
 }
 

@@ -14,7 +14,9 @@ mod jsonb;
 mod model;
 mod picture;
 mod pipeline;
+mod queue;
 mod realtime;
+mod rows;
 mod settings;
 mod timeseries;
 mod worker;
@@ -31,7 +33,11 @@ extension_sql_file!("../sql/timeseries.sql", name = "timeseries", requires = ["s
 extension_sql_file!("../sql/realtime.sql", name = "realtime", requires = ["timeseries"]);
 extension_sql_file!("../sql/events.sql", name = "events", requires = ["realtime"]);
 extension_sql_file!("../sql/monitoring.sql", name = "monitoring", requires = ["events"]);
-extension_sql_file!("../sql/partitions.sql", name = "partitions", requires = ["monitoring"]);
+extension_sql_file!(
+    "../sql/partitions.sql",
+    name = "partitions",
+    requires = ["monitoring", queue::functions::queue_leases]
+);
 extension_sql_file!(
     "../sql/pipeline_checks.sql",
     name = "pipeline_checks",
@@ -42,8 +48,17 @@ extension_sql_file!(
         pipeline::check_step_dependencies
     ]
 );
-extension_sql_file!("../sql/views.sql", name = "views", requires = ["pipeline_checks"]);
-extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["views"]);
+extension_sql_file!(
+    "../sql/views.sql",
+    name = "views",
+    requires = ["pipeline_checks", queue::functions::queue_figures]
+);
+extension_sql_file!(
+    "../sql/queue_upkeep.sql",
+    name = "queue_upkeep",
+    requires = ["views", queue::settings::forget_queue_settings]
+);
+extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["queue_upkeep"]);
 extension_sql_file!("../sql/start.sql", name = "start", finalize);
 
 /// Called by the server when it loads the library.

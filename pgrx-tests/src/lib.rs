@@ -11,10 +11,12 @@
 //! | `CAMCOUNT_DATA` | a folder with `models/` | `../shared/data` beside the workspace |
 //! | `CAMCOUNT_VIDEO` | a video with people walking, such as vtest.avi | |
 //! | `CAMCOUNT_ONNXRUNTIME` | `libonnxruntime.so` | the extension's own setting |
+//! | `CAMCOUNT_STRESS_SECONDS` | how long clients and workers press on one queue | 10 |
 
 pub mod cluster;
 pub mod material;
 pub mod outcome;
+pub mod queue;
 pub mod server;
 pub mod site;
 pub mod wait;

@@ -61,8 +61,9 @@ pub struct QueueState {
 
 impl QueueState {
     fn read(client: &mut Client) -> Result<Self> {
-        let statement = "SELECT coalesce(sum(queued), 0)::bigint, coalesce(sum(processing), 0)::bigint, \
-            coalesce(sum(completed), 0)::bigint, coalesce(sum(failed), 0)::bigint FROM camcount.queue_status";
+        let statement = "SELECT count(*) FILTER (WHERE status = 'queued'), \
+            count(*) FILTER (WHERE status = 'processing'), count(*) FILTER (WHERE status = 'completed'), \
+            count(*) FILTER (WHERE status = 'failed') FROM camcount.queue_items";
         let row = client.query_one(statement, &[])?;
         Ok(Self {
             queued: row.try_get(0)?,
@@ -138,7 +139,7 @@ impl<'a> Site<'a> {
     /// # Errors
     /// When the queue cannot be read.
     pub fn is_claimed(&self) -> Result<bool> {
-        let statement = "SELECT EXISTS (SELECT FROM camcount.queue_items i \
+        let statement = "SELECT EXISTS (SELECT FROM camcount.stream_items i \
             JOIN camcount.workers w ON w.worker_id = i.claimed_by WHERE i.status = 'processing')";
         Ok(self.connect()?.query_one(statement, &[])?.try_get(0)?)
     }

@@ -19,12 +19,13 @@ const WITNESS: &str = "
     CREATE FUNCTION public.witness() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO public.seen (pid, camera_id, frame_number, status)
-            SELECT pg_backend_pid(), i.camera_id, i.frame_number, NEW.status
-            FROM camcount.realtime_data_ingestion i WHERE i.ingestion_id = NEW.item_data->>'ingestion_id';
+        VALUES (pg_backend_pid(), OLD.camera_id, OLD.frame_number, TG_ARGV[0]);
         RETURN NULL;
     END $$;
-    CREATE TRIGGER witness AFTER UPDATE OF status ON camcount.queue_items
-        FOR EACH ROW WHEN (NEW.status IN ('processing', 'completed')) EXECUTE FUNCTION public.witness();";
+    CREATE TRIGGER witness_claim AFTER UPDATE OF status ON camcount.stream_items
+        FOR EACH ROW WHEN (NEW.status = 'processing') EXECUTE FUNCTION public.witness('processing');
+    CREATE TRIGGER witness_end AFTER DELETE ON camcount.stream_items
+        FOR EACH ROW EXECUTE FUNCTION public.witness('completed');";
 
 #[test]
 fn two_cameras_count_as_one_does_each_in_order_under_one_worker_at_a_time() -> Result<()> {

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use camcount_vision::decode::{self, PictureInfo};
+use camcount_vision::decode::{self, PictureFormat, PictureInfo};
 use camcount_vision::payload;
-use pgrx::JsonB;
 use serde_json::{Value, json};
 
 use super::identity::Identity;
 use crate::arguments::shown;
 use crate::error::{Error, Result};
+use crate::jsonb::Jsonb;
 use crate::settings;
 
 /// Bytes that a picture, or a payload, may have at most.
@@ -84,9 +84,20 @@ impl<'a> Arrival<'a> {
 }
 
 impl Picture<'_> {
-    /// `{"exif": …}`, to be added to the frame's metadata.
-    pub fn metadata(&self) -> Option<JsonB> {
-        self.info.exif.as_ref().map(|exif| JsonB(json!({"exif": exif})))
+    /// Name of the file format.
+    pub fn format(&self) -> &'static str {
+        match self.info.format {
+            PictureFormat::Jpeg => "jpeg",
+            PictureFormat::Png => "png",
+        }
+    }
+
+    /// The frame's metadata with `{"exif": …}` in front: what the sender says of it goes over what the file says.
+    pub fn metadata(&self, told: Jsonb) -> Jsonb {
+        match &self.info.exif {
+            Some(exif) => Jsonb::of(&json!({"exif": exif})).overlaid_with(told),
+            None => told,
+        }
     }
 }
 

@@ -10,10 +10,12 @@ use serde_json::Value;
 
 use super::arrival::{Arrival, MAX_JSON_BYTES, check_size};
 use super::identity::Identity;
+use super::store::Message;
 use super::{chosen_queue, store};
 use crate::arguments::{required, shown};
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
+use crate::queue::settings::Queue;
 
 /// Elements of one batch at most.
 const MAX_ELEMENTS: usize = 100_000;
@@ -42,13 +44,14 @@ fn batch_ingest_data(
             return Err(Error::invalid("p_on_error", format!("must be fail or skip, got {other:?}")).into());
         }
     };
-    let queue_id = chosen_queue(p_queue_id, QUEUE)?;
-    Ok(ingest(batch, skip, queue_id)?)
+    let queue = chosen_queue(p_queue_id, QUEUE)?;
+    Ok(ingest(batch, skip, &queue)?)
 }
 
-fn ingest(batch: Jsonb, skip: bool, queue_id: &str) -> Result<i32> {
+fn ingest(batch: Jsonb, skip: bool, queue: &Queue) -> Result<i32> {
     const PARAMETER: &str = "p_data_batch";
     check_size(PARAMETER, batch.size(), MAX_JSON_BYTES)?;
+    let batch = batch.fetched();
     let value = batch.read(PARAMETER)?;
     let elements =
         value.as_array().ok_or_else(|| Error::invalid(PARAMETER, "must be a JSON array of objects"))?;
@@ -69,15 +72,32 @@ fn ingest(batch: Jsonb, skip: bool, queue_id: &str) -> Result<i32> {
         arrivals.push(arrival);
         refusals.push(refusal);
     }
-    let taken = arrivals.iter().flatten().count();
+    let accepted = arrivals.iter().flatten().count();
     drop_repeated(&mut arrivals);
-    if taken > 0 {
-        store::store_many(queue_id, &arrivals, batch)?;
+    let (places, messages): (Vec<_>, Vec<_>) = arrivals
+        .iter()
+        .enumerate()
+        .filter_map(|(index, arrival)| Some((index, message(batch, index, arrival.as_ref()?)?)))
+        .unzip();
+    let refused = store::store(queue, &messages, skip)?;
+    for &index in &refused {
+        refusals[places[index]] = Some(Error::QueueFull {
+            queue: queue.queue_id.clone(),
+            size: queue.max_size,
+            max_size: queue.max_size,
+        });
     }
-    if taken < elements.len() {
+    if refusals.iter().any(Option::is_some) {
         store::store_rejects(batch, &refusals)?;
     }
-    Ok(taken as i32)
+    Ok((accepted - refused.len()) as i32)
+}
+
+/// The arrival with its payload, which is there: it was read.
+fn message<'a>(batch: Jsonb, index: usize, arrival: &'a Arrival<'a>) -> Option<Message<'a>> {
+    let payload = batch.element(index as i32)?.field("data_payload")?;
+    let payload = if arrival.picture.is_some() { payload.without("image") } else { payload };
+    Some(Message::new(arrival, payload))
 }
 
 /// Of a message that comes twice, the first stays.

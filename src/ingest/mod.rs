@@ -2,19 +2,25 @@
 
 mod arrival;
 mod batch;
+mod direct;
 mod identity;
 mod store;
+
+use std::rc::Rc;
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::arguments::{name, required};
-use crate::database;
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
+use crate::queue::settings::{self, Queue};
 pub use arrival::MAX_BYTES;
 use arrival::{Arrival, MAX_JSON_BYTES, check_size};
+pub use direct::{MESSAGE_CHECKS, MESSAGE_COLUMNS};
 use identity::Identity;
+use serde_json::json;
+use store::Message;
 
 /// Takes one frame of a camera: the picture goes to `frames`, an item to the queue, and the frame's ingestion id
 /// comes back. A retry with the same camera, stream, time and number returns the same id and queues nothing.
@@ -41,7 +47,7 @@ fn ingest_frame(
         }
     }
     let arrival = Arrival::of_picture(identity, image.into(), "p_image")?;
-    Ok(ingest(arrival, p_metadata, false, p_queue_id)?)
+    Ok(ingest(&arrival, p_metadata.unwrap_or_else(|| Jsonb::of(&json!({}))), p_queue_id)?)
 }
 
 /// Takes one message of a camera: `p_data_type` is `frame` (`{"image": "<base64>"}`), `detection`, `tracking` or
@@ -63,27 +69,20 @@ fn ingest_realtime_data(
     let payload = required(p_data_payload, "p_data_payload")?;
     check_size("p_data_payload", payload.size(), MAX_JSON_BYTES)?;
     let arrival = Arrival::of_payload(identity, &payload.read("p_data_payload")?)?;
-    Ok(ingest(arrival, Some(payload), true, p_queue_id)?)
+    let payload = if arrival.picture.is_some() { payload.without("image") } else { payload };
+    Ok(ingest(&arrival, payload, p_queue_id)?)
 }
 
-fn ingest(
-    arrival: Arrival<'_>,
-    payload: Option<Jsonb>,
-    from_payload: bool,
-    queue_id: Option<&str>,
-) -> Result<String> {
-    let queue_id = chosen_queue(queue_id, arrival.identity.queue())?;
-    store::store_one(queue_id, &arrival, payload, from_payload)?;
-    Ok(arrival.ingestion_id)
+fn ingest(arrival: &Arrival<'_>, payload: Jsonb, queue_id: Option<&str>) -> Result<String> {
+    let queue = chosen_queue(queue_id, arrival.identity.queue())?;
+    store::store(&queue, &[Message::new(arrival, payload)], false)?;
+    Ok(arrival.ingestion_id.clone())
 }
 
-/// The queue asked for, which must exist, or else the usual one.
-fn chosen_queue<'a>(asked: Option<&'a str>, usual: &'static str) -> Result<&'a str> {
-    const KNOWN: &str = "SELECT true FROM camcount.ingestion_queue WHERE queue_id = $1";
-    let Some(queue_id) = asked else { return Ok(usual) };
-    let queue_id = name(Some(queue_id), "p_queue_id")?;
-    match database::value::<bool>(KNOWN, &[queue_id.into()])? {
-        Some(_) => Ok(queue_id),
-        None => Err(Error::Missing { kind: "queue", name: queue_id.to_owned() }),
+/// The queue asked for, or else the usual one.
+fn chosen_queue(asked: Option<&str>, usual: &str) -> Result<Rc<Queue>> {
+    match asked {
+        Some(queue_id) => settings::queue(name(Some(queue_id), "p_queue_id")?),
+        None => settings::queue(usual),
     }
 }

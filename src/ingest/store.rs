@@ -1,93 +1,157 @@
-//! Writes messages: a row each in `realtime_data_ingestion` and the queue, and the pictures to `frames`.
+//! Writes messages: a row each in `realtime_data_ingestion`, the pictures in `frames`, and their place in the queue.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
 
-use super::arrival::{Arrival, Picture};
+use super::arrival::Arrival;
+use super::direct;
 use crate::database;
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
+use crate::queue::settings::Queue;
+use crate::queue::{admission, notify};
 use crate::worker::wake;
 
-const ONE: &str = concat!(include_str!("one.sql"), include_str!("store.sql"));
-const MANY: &str = concat!(include_str!("many.sql"), include_str!("store.sql"));
+/// How long a stream is taken to be known without another look.
+const KNOWN_FOR: Duration = Duration::from_secs(10);
+/// Streams that a session remembers at most.
+const MOST_KNOWN: usize = 10_000;
 
-/// Stores one message unless it is there already; `from_payload` says that its picture came in the payload.
-pub fn store_one(
-    queue_id: &str,
-    arrival: &Arrival<'_>,
-    payload: Option<Jsonb>,
-    from_payload: bool,
-) -> Result<()> {
-    let identity = &arrival.identity;
-    register_stream(identity.camera_id, identity.stream_id)?;
-    let picture = arrival.picture.as_ref();
-    let queued = database::run(
-        ONE,
-        &[
-            queue_id.into(),
-            arrival.ingestion_id.as_str().into(),
-            identity.camera_id.into(),
-            identity.stream_id.into(),
-            identity.frame_timestamp.into(),
-            identity.frame_number.into(),
-            identity.data_type.into(),
-            identity.priority().into(),
-            (arrival.size as i64).into(),
-            picture.map(|picture| &*picture.image).into(),
-            picture.map(|picture| picture.info.format.name().to_lowercase()).into(),
-            picture.map(|picture| picture.info.width as i32).into(),
-            picture.map(|picture| picture.info.height as i32).into(),
-            picture.and_then(Picture::metadata).into(),
-            payload.into(),
-            (from_payload && picture.is_some()).into(),
-        ],
-    )?;
-    wake_worker(queued);
-    Ok(())
+/// A checked message with what is stored of its payload.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    pub arrival: &'a Arrival<'a>,
+    pub payload: Jsonb,
 }
 
-/// Stores those messages of a batch that are not there already, `None` standing for an element that is not to be
-/// stored. No message may come twice.
-pub fn store_many(queue_id: &str, arrivals: &[Option<Arrival<'_>>], batch: Jsonb) -> Result<()> {
-    let streams: BTreeSet<_> = arrivals
-        .iter()
-        .flatten()
-        .map(|arrival| (arrival.identity.camera_id, arrival.identity.stream_id))
-        .collect();
+impl<'a> Message<'a> {
+    /// A message whose payload holds no picture any more.
+    pub fn new(arrival: &'a Arrival<'a>, payload: Jsonb) -> Self {
+        let payload = arrival.picture.as_ref().map_or(payload, |picture| picture.metadata(payload));
+        Self { arrival, payload }
+    }
+
+    /// The frame's time, in microseconds of Postgres's clock.
+    pub fn time(&self) -> i64 {
+        self.arrival.identity.frame_timestamp.into()
+    }
+}
+
+/// Stores those messages that are not there already; none may come twice. Returns which were refused because the queue
+/// is full, where that is allowed.
+///
+/// # Errors
+/// A full queue, where it is not.
+pub fn store(queue: &Queue, messages: &[Message<'_>], may_refuse: bool) -> Result<Vec<usize>> {
+    register_streams(messages)?;
+    let least = if may_refuse { 0 } else { messages.len() };
+    match admission::admit(queue, messages.len(), least) {
+        Ok(admitted) if admitted == messages.len() => {
+            write(queue, messages)?;
+            return Ok(Vec::new());
+        }
+        Ok(admitted) => admission::unused(queue, admitted)?,
+        Err(Error::QueueFull { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    // What is there already needs no place.
+    let known = known(messages)?;
+    let mut fresh: Vec<usize> =
+        (0..messages.len()).filter(|&index| !known.contains(&messages[index].arrival.ingestion_id)).collect();
+    let least = if may_refuse { 0 } else { fresh.len() };
+    let admitted = admission::admit(queue, fresh.len(), least)?;
+    let refused = fresh.split_off(admitted);
+    let taken: Vec<_> = fresh.into_iter().map(|index| messages[index]).collect();
+    write(queue, &taken)?;
+    Ok(refused)
+}
+
+/// Writes messages that have their places in the queue.
+fn write(queue: &Queue, messages: &[Message<'_>]) -> Result<()> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let now = clock()?;
+    if !direct::store(&queue.queue_id, messages, now) {
+        let written = execute(&queue.queue_id, messages, now)?;
+        admission::unused(queue, messages.len() - written)?;
+        if written == 0 {
+            return Ok(());
+        }
+    }
+    wake::on_commit(wake::Sleeper::Vision);
+    notify::arrived(queue)
+}
+
+/// Ids of those messages that are there.
+fn known(messages: &[Message<'_>]) -> Result<HashSet<String>> {
+    const KNOWN: &str = "SELECT ingestion_id
+        FROM unnest($1, $2) AS arrival (ingestion_id, frame_timestamp)
+        JOIN camcount.realtime_data_ingestion USING (ingestion_id, frame_timestamp)";
+    let ids = column_of(messages, |message| Some(message.arrival.ingestion_id.as_str()));
+    let times = column_of(messages, |message| Some(message.arrival.identity.frame_timestamp));
+    Spi::connect_mut(|client| {
+        let mut known = HashSet::new();
+        for row in database::execute(client, KNOWN, &[ids, times])? {
+            known.extend(row.get::<String>(1)?);
+        }
+        Ok(known)
+    })
+}
+
+fn register_streams(messages: &[Message<'_>]) -> Result<()> {
     // In one order for all sessions, so that two that make the same streams known do not wait for each other.
-    streams.into_iter().try_for_each(|(camera_id, stream_id)| register_stream(camera_id, stream_id))?;
-    let queued = database::run(
-        MANY,
-        &[
-            queue_id.into(),
-            column(arrivals, |arrival| Some(arrival.ingestion_id.as_str())),
-            column(arrivals, |arrival| Some(arrival.identity.camera_id)),
-            column(arrivals, |arrival| Some(arrival.identity.stream_id)),
-            column(arrivals, |arrival| Some(arrival.identity.frame_timestamp)),
-            column(arrivals, |arrival| Some(arrival.identity.frame_number)),
-            column(arrivals, |arrival| Some(arrival.identity.data_type)),
-            column(arrivals, |arrival| Some(arrival.identity.priority())),
-            column(arrivals, |arrival| Some(arrival.size as i64)),
-            column(arrivals, |arrival| Some(&*arrival.picture.as_ref()?.image)),
-            column(arrivals, |arrival| Some(arrival.picture.as_ref()?.info.format.name().to_lowercase())),
-            column(arrivals, |arrival| Some(arrival.picture.as_ref()?.info.width as i32)),
-            column(arrivals, |arrival| Some(arrival.picture.as_ref()?.info.height as i32)),
-            column(arrivals, |arrival| arrival.picture.as_ref()?.metadata()),
-            batch.into(),
-        ],
-    )?;
-    wake_worker(queued);
-    Ok(())
+    let streams: BTreeSet<_> = messages
+        .iter()
+        .map(|message| (message.arrival.identity.camera_id, message.arrival.identity.stream_id))
+        .collect();
+    streams.into_iter().try_for_each(|(camera_id, stream_id)| register_stream(camera_id, stream_id))
 }
 
-/// An array with one value for each element.
-fn column<'a, T: pgrx::IntoDatum>(
-    arrivals: &'a [Option<Arrival<'_>>],
-    value: impl Fn(&'a Arrival<'_>) -> Option<T>,
+/// The server's clock.
+fn clock() -> Result<TimestampWithTimeZone> {
+    // SAFETY: reads the clock.
+    #[allow(unsafe_code)]
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    TimestampWithTimeZone::try_from(now)
+        .map_err(|_| Error::Runtime("the server's clock is out of range".into()))
+}
+
+/// Has the executor write the messages; returns how many were new.
+fn execute(queue_id: &str, messages: &[Message<'_>], now: TimestampWithTimeZone) -> Result<usize> {
+    const STORE: &str = include_str!("store.sql");
+    database::run(
+        STORE,
+        &[
+            queue_id.into(),
+            column_of(messages, |message| Some(message.arrival.ingestion_id.as_str())),
+            column_of(messages, |message| Some(message.arrival.identity.camera_id)),
+            column_of(messages, |message| Some(message.arrival.identity.stream_id)),
+            column_of(messages, |message| Some(message.arrival.identity.frame_timestamp)),
+            column_of(messages, |message| Some(message.arrival.identity.frame_number)),
+            column_of(messages, |message| Some(message.arrival.identity.data_type)),
+            column_of(messages, |message| Some(message.arrival.identity.priority())),
+            column_of(messages, |message| Some(message.arrival.size as i64)),
+            column_of(messages, |message| Some(message.payload)),
+            column_of(messages, |message| Some(&*message.arrival.picture.as_ref()?.image)),
+            column_of(messages, |message| Some(message.arrival.picture.as_ref()?.format())),
+            column_of(messages, |message| Some(message.arrival.picture.as_ref()?.info.width as i32)),
+            column_of(messages, |message| Some(message.arrival.picture.as_ref()?.info.height as i32)),
+            now.into(),
+        ],
+    )
+}
+
+/// An array with one value for each message.
+fn column_of<'a, T: IntoDatum>(
+    messages: &'a [Message<'_>],
+    value: impl Fn(&'a Message<'_>) -> Option<T>,
 ) -> DatumWithOid<'static> {
-    arrivals.iter().map(|arrival| arrival.as_ref().and_then(&value)).collect::<Vec<Option<T>>>().into()
+    messages.iter().map(value).collect::<Vec<Option<T>>>().into()
 }
 
 /// Keeps the refused elements of a batch with their reasons.
@@ -99,23 +163,50 @@ pub fn store_rejects(batch: Jsonb, refusals: &[Option<Error>]) -> Result<()> {
     Ok(())
 }
 
-fn wake_worker(queued: usize) {
-    if queued > 0 {
-        wake::on_commit(wake::Sleeper::Vision);
-    }
+thread_local! {
+    /// By camera and stream, when it was last seen to be known.
+    static KNOWN_STREAMS: RefCell<HashMap<String, HashMap<String, Instant>>> = RefCell::default();
 }
 
 /// Makes the camera and stream known at the first message of a stream.
 fn register_stream(camera_id: &str, stream_id: &str) -> Result<()> {
     const KNOWN: &str = "SELECT true FROM camcount.stream_state WHERE camera_id = $1 AND stream_id = $2";
+    const TRY: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('camcount camera ' || $1, 0))";
     const CAMERA: &str = "INSERT INTO camcount.cameras (camera_id) VALUES ($1) ON CONFLICT DO NOTHING";
     const STREAM: &str =
         "INSERT INTO camcount.stream_state (camera_id, stream_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    let stream = [camera_id.into(), stream_id.into()];
-    if database::value::<bool>(KNOWN, &stream)?.is_none() {
-        database::run(CAMERA, &stream[..1])?;
-        database::run(STREAM, &stream)?;
-        wake::on_commit(wake::Sleeper::Maintenance);
+    if is_remembered(camera_id, stream_id) {
+        return Ok(());
     }
+    let stream = [camera_id.into(), stream_id.into()];
+    if database::value::<bool>(KNOWN, &stream)?.is_some() {
+        remember(camera_id, stream_id);
+        return Ok(());
+    }
+    // Somebody else is making it known, in a transaction that may stay open: nobody waits for that.
+    if database::value::<bool>(TRY, &stream[..1])? != Some(true) {
+        return Ok(());
+    }
+    database::run(CAMERA, &stream[..1])?;
+    database::run(STREAM, &stream)?;
+    wake::on_commit(wake::Sleeper::Maintenance);
     Ok(())
+}
+
+fn is_remembered(camera_id: &str, stream_id: &str) -> bool {
+    KNOWN_STREAMS.with_borrow(|known| {
+        known
+            .get(camera_id)
+            .and_then(|streams| streams.get(stream_id))
+            .is_some_and(|seen| seen.elapsed() < KNOWN_FOR)
+    })
+}
+
+fn remember(camera_id: &str, stream_id: &str) {
+    KNOWN_STREAMS.with_borrow_mut(|known| {
+        if known.values().map(HashMap::len).sum::<usize>() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.entry(camera_id.to_owned()).or_default().insert(stream_id.to_owned(), Instant::now());
+    });
 }

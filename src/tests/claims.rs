@@ -4,6 +4,7 @@
 mod tests {
     use crate::tests::run;
     use crate::worker::vision::claim::{Claim, claim};
+    use crate::worker::vision::intake::Intake;
     use pgrx::prelude::*;
 
     const WORKER: i64 = 1_000_000;
@@ -17,12 +18,18 @@ mod tests {
                 ));
             }
         }
+        take_in();
     }
 
     fn attempted(camera: &str) {
         run(&format!(
-            "UPDATE camcount.queue_items SET attempts = 1 WHERE camera_id = '{camera}' AND frame_number = 1"
+            "UPDATE camcount.stream_items SET attempts = 1 WHERE camera_id = '{camera}' AND frame_number = 1"
         ));
+    }
+
+    /// As the worker's round begins.
+    fn take_in() {
+        Intake::default().take(Vec::new()).unwrap();
     }
 
     /// Cameras with how many items were taken of each.

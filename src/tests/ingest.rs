@@ -154,7 +154,9 @@ mod tests {
     #[pg_test]
     fn a_retry_returns_the_same_id_and_queues_nothing() {
         let first = ingest_pixel("gate", "main", "'2026-01-05 08:00:00+00'", 7);
-        run("UPDATE camcount.queue_items SET status = 'completed' WHERE camera_id = 'gate'");
+        run(
+            "UPDATE camcount.realtime_data_ingestion SET processing_status = 'completed' WHERE camera_id = 'gate'",
+        );
         assert_eq!(ingest_pixel("gate", "main", "'2026-01-05 08:00:00+00'", 7), first);
         assert_eq!(ingest("counting", "[]"), ingest("counting", r#"{"counter": "in", "value": 1}"#));
         for table in ["realtime_data_ingestion", "queue_items"] {
@@ -164,6 +166,10 @@ mod tests {
             );
         }
         assert!(holds("SELECT count(*) = 1 FROM camcount.frames WHERE camera_id = 'gate'"));
+        assert!(holds(
+            "SELECT sum(cardinality(item_ids)) = 2 FROM camcount.queue_entries e
+             JOIN camcount.realtime_data_ingestion m ON m.id = e.id WHERE m.camera_id = 'gate'"
+        ));
         assert!(holds(
             "SELECT status = 'completed' FROM camcount.queue_items WHERE data_type = 'frame' AND camera_id = 'gate'"
         ));

@@ -4,6 +4,7 @@
 #[pgrx::pg_schema]
 mod tests {
     use crate::tests::{alone, assert_refused, get, holds, ingest_pixel, list, run};
+    use crate::worker::vision::intake::Intake;
     use pgrx::prelude::*;
 
     fn create_all() {
@@ -25,7 +26,7 @@ mod tests {
             WHERE s.partitions <> p.partitions_ahead + 1
                OR s.covered_until < now() + p.partitions_ahead * p.partition_interval";
         assert_eq!(list(behind), "");
-        assert!(holds("SELECT count(*) = 13 FROM camcount.partition_status WHERE partitions > 1"));
+        assert!(holds("SELECT count(*) = 12 FROM camcount.partition_status WHERE partitions > 1"));
     }
 
     #[pg_test]
@@ -48,7 +49,7 @@ mod tests {
         alone();
         ingest_pixel("gate", "main", "now()", 1);
         run("SELECT camcount.record_metric('gate', 'people', now() - interval '30 days', 1)");
-        assert!(holds("SELECT count(*) = 4 FROM camcount.partition_status WHERE rows_in_default = 1"));
+        assert!(holds("SELECT count(*) = 3 FROM camcount.partition_status WHERE rows_in_default = 1"));
         create_all();
         assert!(holds("SELECT bool_and(rows_in_default = 0) FROM camcount.partition_status"));
         assert!(holds("SELECT count(*) = 1 FROM camcount.timeseries_data WHERE camera_id = 'gate'"));
@@ -122,18 +123,32 @@ mod tests {
     #[pg_test]
     fn what_is_not_finished_is_not_dropped() {
         alone();
-        ingest_pixel("gate", "main", "now()", 1);
+        let old = "now() - interval '60 days'";
+        ingest_pixel("gate", "main", old, 1);
+        make("realtime_data_ingestion", "1 day", old);
+        assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0);
         run(
-            "UPDATE camcount.queue_items SET queued_at = now() - interval '30 days' WHERE camera_id = 'gate'",
+            "UPDATE camcount.realtime_data_ingestion SET processing_status = 'completed' WHERE camera_id = 'gate'",
         );
-        make("queue_items", "1 day", "now() - interval '30 days'");
-        for status in ["queued", "processing"] {
-            run(&format!("UPDATE camcount.queue_items SET status = '{status}' WHERE camera_id = 'gate'"));
-            assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0, "{status}");
-        }
-        run("UPDATE camcount.queue_items SET status = 'completed' WHERE camera_id = 'gate'");
         assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 1);
         assert!(holds("SELECT count(*) = 0 FROM camcount.queue_items WHERE camera_id = 'gate'"));
+    }
+
+    #[pg_test]
+    fn what_a_stream_or_a_retry_waits_for_is_not_dropped() {
+        alone();
+        let old = "now() - interval '60 days'";
+        make("realtime_data_ingestion", "1 day", old);
+        run(&format!("SELECT camcount.ingest_realtime_data('gate', 'main', {old}, 1, 'counting', '[]')"));
+        Intake::default().take(Vec::new()).unwrap();
+        run("DELETE FROM camcount.queue_entries");
+        assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0);
+        run("INSERT INTO camcount.queue_retries (id, camera_id, queue_id, frame_timestamp, available_at)
+             SELECT id, camera_id, queue_id, frame_timestamp, now() FROM camcount.stream_items;
+             DELETE FROM camcount.stream_items");
+        assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0);
+        run("DELETE FROM camcount.queue_retries");
+        assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 1);
     }
 
     #[pg_test]

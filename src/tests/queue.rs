@@ -3,24 +3,29 @@
 #[pgrx::pg_schema]
 mod tests {
     use crate::database;
-    use crate::tests::{get, holds, ingest_pixel, run};
+    use crate::tests::{get, holds, run};
+    use crate::worker::vision::intake::Intake;
     use pgrx::prelude::*;
 
     const WORKER: i64 = 4711;
 
-    /// One frame, claimed.
-    fn claimed_frame(max_attempts: i32) -> String {
-        let id = ingest_pixel("gate", "main", "'2026-01-05 08:00:00+00'", 1);
-        run(&format!(
-            "UPDATE camcount.queue_items SET max_attempts = {max_attempts} WHERE ingestion_id = '{id}'"
-        ));
+    /// One message that needs no pipeline, claimed.
+    fn claimed_message() -> String {
+        let id = ingest(1);
+        Intake::default().take(Vec::new()).unwrap();
         claim(&id);
         id
     }
 
+    fn ingest(number: i64) -> String {
+        get(&format!(
+            "SELECT camcount.ingest_realtime_data('gate', 'main', '2026-01-05 08:00:00+00', {number}, 'counting', '[]')"
+        ))
+    }
+
     fn claim(id: &str) {
         run(&format!(
-            "UPDATE camcount.queue_items SET status = 'processing', attempts = attempts + 1, claimed_by = {WORKER},
+            "UPDATE camcount.stream_items SET status = 'processing', attempts = attempts + 1, claimed_by = {WORKER},
                     processing_started_at = clock_timestamp() - interval '2 seconds',
                     queued_at = queued_at - interval '3 seconds'
              WHERE ingestion_id = '{id}';
@@ -33,14 +38,17 @@ mod tests {
         const ACKNOWLEDGE: &str = include_str!("../worker/vision/write/acknowledge.sql");
         let rows: String = get(&format!(
             "SELECT json_agg(to_jsonb(item) || '{verdict}')::text FROM (
-                 SELECT id, queued_at, ingestion_id, frame_timestamp FROM camcount.queue_items WHERE ingestion_id = '{id}'
+                 SELECT id, frame_timestamp FROM camcount.queue_items WHERE ingestion_id = '{id}'
              ) AS item"
         ));
         database::run(ACKNOWLEDGE, &["gate".into(), "main".into(), rows.as_str().into()]).unwrap();
     }
 
     fn fail() {
-        const FAIL: &str = include_str!("../worker/vision/fail_attempt.sql");
+        const FAIL: &str = concat!(
+            include_str!("../worker/vision/fail_attempt.sql"),
+            include_str!("../worker/vision/after_failure.sql")
+        );
         let arguments =
             [WORKER.into(), "gate".into(), "main".into(), "XX000".into(), "out of luck".into(), 1000.into()];
         database::run(FAIL, &arguments).unwrap();
@@ -57,20 +65,20 @@ mod tests {
     /// Resolution 14.
     #[pg_test]
     fn item_and_message_are_completed_together() {
-        let id = claimed_frame(3);
+        let id = claimed_message();
         acknowledge(&id, r#"{"status": "completed"}"#);
         assert_eq!(item_and_message(&id), "completed completed 1 0");
         assert!(holds(&format!(
-            "SELECT completed_at IS NOT NULL AND claimed_by IS NULL FROM camcount.queue_items WHERE ingestion_id = '{id}'"
+            "SELECT completed_at IS NOT NULL AND claimed_by = '{WORKER}' FROM camcount.queue_items WHERE ingestion_id = '{id}'"
         )));
     }
 
     /// Resolution 14.
     #[pg_test]
     fn item_and_message_fail_together_with_the_reason() {
-        let id = claimed_frame(3);
+        let id = claimed_message();
         acknowledge(&id, r#"{"status": "failed", "error_code": "22P03", "error_message": "no picture"}"#);
-        assert_eq!(item_and_message(&id), "failed failed 1 0 22P03 22P03");
+        assert_eq!(item_and_message(&id), "failed failed 1 1 22P03 22P03");
         assert!(holds(&format!(
             "SELECT error_message = 'no picture' FROM camcount.dead_letters WHERE ingestion_id = '{id}'"
         )));
@@ -79,7 +87,7 @@ mod tests {
     /// Resolution 21.
     #[pg_test]
     fn latencies_are_filled_at_acknowledgement() {
-        let id = claimed_frame(3);
+        let id = claimed_message();
         acknowledge(&id, r#"{"status": "completed"}"#);
         assert!(holds(&format!(
             "SELECT processing_latency_ms BETWEEN 2000 AND 62000 AND total_latency_ms BETWEEN 3000 AND 63000
@@ -89,7 +97,7 @@ mod tests {
 
     #[pg_test]
     fn an_item_that_another_worker_has_finished_is_left_alone() {
-        let id = claimed_frame(3);
+        let id = claimed_message();
         acknowledge(&id, r#"{"status": "completed"}"#);
         acknowledge(&id, r#"{"status": "failed", "error_code": "XX000", "error_message": "too late"}"#);
         assert_eq!(item_and_message(&id), "completed completed 1 0");
@@ -97,7 +105,7 @@ mod tests {
 
     #[pg_test]
     fn failed_attempts_wait_longer_and_end_as_a_dead_letter() {
-        let id = claimed_frame(3);
+        let id = claimed_message();
         for (seconds, expected) in
             [(1, "queued pending 1 1 XX000 XX000"), (2, "queued pending 2 2 XX000 XX000")]
         {
@@ -106,7 +114,7 @@ mod tests {
             assert!(holds(&format!(
                 "SELECT available_at <= clock_timestamp() + interval '{seconds} seconds'
                     AND available_at > now() + interval '{seconds} seconds' AND claimed_by IS NULL
-                 FROM camcount.queue_items WHERE ingestion_id = '{id}'"
+                 FROM camcount.stream_items WHERE ingestion_id = '{id}'"
             )));
             claim(&id);
         }
@@ -119,12 +127,12 @@ mod tests {
 
     #[pg_test]
     fn the_state_of_each_queue_is_shown() {
-        let id = claimed_frame(3);
-        acknowledge(&id, r#"{"status": "skipped"}"#);
-        ingest_pixel("gate", "main", "now()", 2);
-        let shown: String =
-            get("SELECT concat_ws(' ', queued, processing, completed, failed, skipped, is_active, is_paused)
-             FROM camcount.queue_status WHERE queue_id = 'normal' AND oldest_queued_at >= now()");
-        assert_eq!(shown, "1 0 0 0 1 t f");
+        let id = claimed_message();
+        ingest(2);
+        let shown = "SELECT concat_ws(' ', queued, processing, failed, is_active, is_paused)
+             FROM camcount.queue_status WHERE queue_id = 'high_priority'";
+        assert_eq!(get::<String>(shown), "1 1 0 t f");
+        acknowledge(&id, r#"{"status": "failed", "error_code": "XX000", "error_message": "out of luck"}"#);
+        assert_eq!(get::<String>(shown), "1 0 1 t f");
     }
 }

@@ -2,7 +2,8 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::tests::{get, holds, ingest_pixel, list, run};
+    use crate::tests::{get, holds, list, run};
+    use crate::worker::vision::intake::Intake;
     use pgrx::prelude::*;
 
     fn crossing(sequence: u32, direction: &str, time: &str) {
@@ -46,19 +47,20 @@ mod tests {
 
     #[pg_test]
     fn a_stream_shows_what_waits_and_for_how_long() {
-        let id = ingest_pixel("gate", "main", "now()", 1);
-        ingest_pixel("gate", "main", "now()", 2);
-        run(
-            "UPDATE camcount.queue_items SET queued_at = queued_at - interval '1 minute' WHERE camera_id = 'gate'",
-        );
+        for number in 1..=2 {
+            run(&format!(
+                "SELECT camcount.ingest_realtime_data('gate', 'main', now(), {number}, 'counting', '[]')"
+            ));
+        }
+        Intake::default().take(Vec::new()).unwrap();
+        run("UPDATE camcount.stream_items SET queued_at = queued_at - interval '1 minute'");
         assert!(holds(
             "SELECT queued = 2 AND lag >= interval '1 minute' FROM camcount.streams WHERE camera_id = 'gate'"
         ));
-        run("UPDATE camcount.queue_items SET status = 'completed' WHERE camera_id = 'gate'");
-        assert!(
-            holds("SELECT queued = 0 AND lag = interval '0' FROM camcount.streams WHERE camera_id = 'gate'"),
-            "{id}"
-        );
+        run("DELETE FROM camcount.stream_items");
+        assert!(holds(
+            "SELECT queued = 0 AND lag = interval '0' FROM camcount.streams WHERE camera_id = 'gate'"
+        ));
     }
 
     #[pg_test]

@@ -3,13 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+use pgrx::JsonB;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker};
 use pgrx::prelude::*;
+use serde_json::json;
 
 use super::registry::{self, Kind};
 use super::{process, status};
 use crate::database;
 use crate::error::{Error, Result};
+use crate::queue::notify;
 use crate::settings;
 
 /// Pauses before a vision worker that ended is started again.
@@ -54,6 +57,16 @@ struct Maintenance {
     next_sample: Option<Instant>,
     /// End of the stretch that was measured last.
     sampled_until: Option<TimestampWithTimeZone>,
+    queues: Queues,
+}
+
+/// What is done for the queues, and when next.
+struct Queues {
+    next: Instant,
+    next_removal: Instant,
+    rolled_up: Instant,
+    /// The figures as they were then.
+    figures: JsonB,
 }
 
 /// One vision worker's place. `handle` is `None` while it waits to be started.
@@ -93,6 +106,7 @@ impl Maintenance {
             next_expiry: Instant::now(),
             next_sample: None,
             sampled_until: None,
+            queues: Queues::new(),
         }
     }
 
@@ -112,6 +126,9 @@ impl Maintenance {
                 status.note_error(&error);
             }
             if let Err(error) = self.sample_ingestion() {
+                status.note_error(&error);
+            }
+            if let Err(error) = self.queues.keep() {
                 status.note_error(&error);
             }
             process::sleep(self.until_next_duty());
@@ -197,8 +214,64 @@ impl Maintenance {
     fn until_next_duty(&self) -> Duration {
         let now = Instant::now();
         let restarts = self.vision.iter().filter(|child| child.handle.is_none()).map(|child| child.due);
-        let next = restarts.chain([self.next_expiry]).chain(self.next_sample).min().unwrap_or(now);
+        let next =
+            restarts.chain([self.next_expiry, self.queues.next]).chain(self.next_sample).min().unwrap_or(now);
         next.saturating_duration_since(now).clamp(Duration::from_millis(100), settings::poll_interval())
+    }
+}
+
+impl Queues {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { next: now, next_removal: now, rolled_up: now, figures: JsonB(json!([])) }
+    }
+
+    /// Notifications that were put off, figures, and entries that nobody needs: each second while items come or go.
+    fn keep(&mut self) -> Result<()> {
+        const ROLL_UP: &str = "SELECT camcount.roll_up_queues($1, $2)";
+        if self.next > Instant::now() {
+            return Ok(());
+        }
+        let seconds = self.rolled_up.elapsed().as_secs_f64().max(0.001);
+        let before = JsonB(std::mem::take(&mut self.figures.0));
+        let figures = process::transaction(|| {
+            notify::send_owed()?;
+            Ok(database::value::<JsonB>(ROLL_UP, &[seconds.into(), before.into()])?)
+        })?;
+        self.rolled_up = Instant::now();
+        self.figures = figures.unwrap_or(JsonB(json!([])));
+        let removed = self.remove_entries()?;
+        let is_busy = self.figures.0.as_array().is_some_and(|queues| {
+            queues
+                .iter()
+                .any(|queue| queue["size"] != 0 || queue["new_completed"] != 0 || queue["new_failed"] != 0)
+        });
+        let pause = if is_busy || removed > 0 { Self::PAUSE } else { settings::poll_interval() };
+        self.next = Instant::now() + pause.max(Self::PAUSE);
+        Ok(())
+    }
+
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    /// Takes a small part of the time, however long each look takes: behind a transaction that stays open, entries that
+    /// were removed are still in the way.
+    fn remove_entries(&mut self) -> Result<i64> {
+        const MOST: i32 = 1000;
+        const REMOVE: &str = "SELECT camcount.remove_finished_entries($1)";
+        if self.next_removal > Instant::now() {
+            return Ok(0);
+        }
+        let started = Instant::now();
+        let mut removed = 0;
+        loop {
+            let some = process::transaction(|| database::value::<i64>(REMOVE, &[MOST.into()]))?.unwrap_or(0);
+            removed += some;
+            if some < i64::from(MOST) || started.elapsed() > Self::PAUSE / 4 {
+                break;
+            }
+        }
+        self.next_removal = Instant::now() + started.elapsed() * 10;
+        Ok(removed)
     }
 }
 

@@ -14,11 +14,13 @@ use pgrx::prelude::*;
 
 use crate::database;
 use crate::error::Result;
+use crate::queue::shared;
 use wake::Sleeper;
 
 /// Prepares the launcher and its shared memory while the server preloads the library.
 pub fn preload() {
     registry::initialise();
+    shared::initialise();
     utility_hook::install();
     launcher::register();
 }

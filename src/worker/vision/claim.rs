@@ -1,10 +1,13 @@
 //! Taking work: streams that nobody holds, and their next items in frame order, under a lease.
 
+use std::collections::BTreeMap;
+
 use camcount_vision::geometry::Timestamp;
 use camcount_vision::payload::{self, Count, EdgeFrame};
 use camcount_vision::pipeline::steps::DataType;
 use camcount_vision::quality::Stillness;
 use pgrx::JsonB;
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 use serde_json::Value;
@@ -13,6 +16,8 @@ use crate::arguments::to_timestamp;
 use crate::database;
 use crate::error::{Error, Result};
 use crate::ingest;
+use crate::queue::admission;
+use crate::queue::effects::End;
 use crate::settings;
 
 /// Bytes of pictures and payloads claimed in one go, to bound the worker's memory: as many as one message may have. The
@@ -208,7 +213,7 @@ pub fn put_back(worker_id: i64, claim: &Claim, pause: f64) -> Result<()> {
 }
 
 fn give_back(worker_id: i64, camera_id: Option<&str>, stream_id: Option<&str>, pause: f64) -> Result<()> {
-    const ITEMS: &str = "UPDATE camcount.queue_items
+    const ITEMS: &str = "UPDATE camcount.stream_items
         SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, processing_started_at = NULL,
             available_at = clock_timestamp() + $4 * interval '1 second'
         WHERE status = 'processing' AND claimed_by = $1
@@ -224,8 +229,8 @@ fn give_back(worker_id: i64, camera_id: Option<&str>, stream_id: Option<&str>, p
 /// Puts a claim's items up for another attempt, each alone and after a pause that doubles; those without attempts
 /// left rest as failed with the error.
 pub fn fail_attempt(worker_id: i64, claim: &Claim, error: &Error) -> Result<()> {
-    const FAIL: &str = include_str!("fail_attempt.sql");
-    database::run(
+    const FAIL: &str = concat!(include_str!("fail_attempt.sql"), include_str!("after_failure.sql"));
+    failed(
         FAIL,
         &[
             worker_id.into(),
@@ -239,8 +244,27 @@ pub fn fail_attempt(worker_id: i64, claim: &Claim, error: &Error) -> Result<()> 
     Ok(())
 }
 
-/// Takes back what workers hold that are gone or let their lease run out. Returns how many streams were freed.
+/// Runs a statement that ends attempts; returns how many. Those that were the last end their items.
+fn failed(sql: &'static str, arguments: &[DatumWithOid<'_>]) -> Result<usize> {
+    let mut dead = BTreeMap::<String, i64>::new();
+    let attempts = Spi::connect_mut(|client| {
+        let rows = database::execute(client, sql, arguments)?;
+        let attempts = rows.len();
+        for row in rows {
+            if row.get::<bool>(2)? == Some(true) {
+                *dead.entry(text(&row, 1)?).or_default() += 1;
+            }
+        }
+        Ok::<_, Error>(attempts)
+    })?;
+    for (queue_id, items) in dead {
+        admission::left(&queue_id, items, End::Failed, 0)?;
+    }
+    Ok(attempts)
+}
+
+/// Takes back what workers hold that are gone or let their lease run out. Returns how many items it was.
 pub fn reclaim() -> Result<usize> {
-    const RECLAIM: &str = include_str!("reclaim.sql");
-    database::run(RECLAIM, &[settings::retry_backoff_ms().into()])
+    const RECLAIM: &str = concat!(include_str!("reclaim.sql"), include_str!("after_failure.sql"));
+    failed(RECLAIM, &[settings::retry_backoff_ms().into()])
 }

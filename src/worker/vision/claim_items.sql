@@ -2,25 +2,26 @@
 -- The stream's next items in frame order, up to the first that has to wait: one that is not due yet, or in another
 -- queue. An item that was attempted before is taken alone, so that one which kills its worker takes no other with it.
 WITH head AS (
-    SELECT id, queued_at, frame_timestamp, frame_number, item_size_bytes,
+    SELECT id, frame_timestamp, frame_number, item_size_bytes,
            attempts = 0 AND available_at <= clock_timestamp()
                AND queue_id = first_value(queue_id) OVER (ORDER BY frame_timestamp, frame_number, id) AS goes_along
-    FROM camcount.queue_items
+    FROM camcount.stream_items
     WHERE camera_id = $1 AND stream_id = $2 AND status = 'queued'
     ORDER BY frame_timestamp, frame_number, id
     LIMIT $4
 ), next AS (
-    SELECT id, queued_at, row_number() OVER frame_order = 1 AS is_first,
+    SELECT id, frame_timestamp, frame_number, row_number() OVER frame_order = 1 AS is_first,
            bool_and(goes_along) OVER frame_order AS all_go_along,
            sum(item_size_bytes) OVER frame_order AS bytes
     FROM head
     WINDOW frame_order AS (ORDER BY frame_timestamp, frame_number, id)
 ), taken AS (
-    UPDATE camcount.queue_items AS item
+    UPDATE camcount.stream_items AS item
     SET status = 'processing', attempts = attempts + 1, processing_started_at = clock_timestamp(), claimed_by = $3
     FROM next
     WHERE (next.is_first OR next.all_go_along AND next.bytes <= $5)
-      AND item.id = next.id AND item.camera_id = $1 AND item.queued_at = next.queued_at
+      AND item.camera_id = $1 AND item.stream_id = $2 AND item.frame_timestamp = next.frame_timestamp
+      AND item.frame_number = next.frame_number AND item.id = next.id
     RETURNING item.*
 )
 SELECT taken.id, taken.queued_at, taken.ingestion_id, taken.frame_timestamp, taken.frame_number, taken.data_type,

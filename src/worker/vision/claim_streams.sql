@@ -5,7 +5,7 @@ WITH due AS (
     FROM camcount.stream_state AS stream
     CROSS JOIN LATERAL (
         SELECT queue_id, item_priority, data_type, queued_at, available_at, attempts
-        FROM camcount.queue_items
+        FROM camcount.stream_items
         WHERE camera_id = stream.camera_id AND stream_id = stream.stream_id AND status = 'queued'
         ORDER BY frame_timestamp, frame_number, id
         LIMIT 1

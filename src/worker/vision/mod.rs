@@ -3,6 +3,7 @@
 mod apply;
 pub mod claim;
 mod figures;
+pub mod intake;
 mod models;
 mod output;
 mod pipelines;
@@ -22,6 +23,7 @@ use crate::settings;
 use apply::Found;
 use claim::{Claim, Content};
 use figures::Pending;
+use intake::Intake;
 use models::Models;
 use pipelines::{Pipeline, Pipelines};
 
@@ -47,6 +49,7 @@ struct Vision {
     status: Status,
     models: Models,
     pipelines: Pipelines,
+    intake: Intake,
     figures: Pending,
     /// When an item that was put up for another attempt may be due.
     retry_at: Option<Instant>,
@@ -72,6 +75,7 @@ impl Vision {
             status,
             models: Models::default(),
             pipelines: Pipelines::default(),
+            intake: Intake::default(),
             figures: Pending::default(),
             retry_at: None,
             waiting_for: None,
@@ -108,13 +112,14 @@ impl Vision {
     fn round(&mut self) -> Result<Round> {
         let worker_id = self.status.worker_id;
         let capacity = self.models.capacity();
-        let pipelines = &mut self.pipelines;
+        let (pipelines, intake) = (&mut self.pipelines, &mut self.intake);
         let claimed = process::transaction(|| {
             if !process::extension_exists() {
                 return Ok(None);
             }
             let reclaimed = claim::reclaim()?;
             pipelines.refresh()?;
+            intake.take(pipelines.versions())?;
             Ok(Some((reclaimed, claim::claim(worker_id, capacity)?)))
         })?;
         let Some((reclaimed, claims)) = claimed else { return Ok(Round::Over) };

@@ -12,6 +12,7 @@ use camcount_vision::pipeline::steps::{OutputTarget, OutputValue, StepOutcome, S
 use camcount_vision::pipeline::{EventKind, PipelineType};
 use camcount_vision::stream::{EndedTrack, FrameOutcome, TrackView};
 use chrono::{DateTime, SecondsFormat};
+use pgrx::Spi;
 use serde_json::{Value, json};
 
 use super::apply::{Frame, Verdict};
@@ -20,8 +21,10 @@ use super::figures::Figures;
 use super::pipelines::Pipeline;
 use crate::arguments::{NAME_LENGTH, to_timestamp};
 use crate::database;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::{self, Event};
+use crate::queue::admission;
+use crate::queue::effects::End;
 use crate::realtime;
 
 const MINUTE: i64 = 60_000_000;
@@ -332,9 +335,35 @@ impl<'a> Output<'a> {
                 user_id: None,
             })?;
         }
-        write_rows(claim, include_str!("write/acknowledge.sql"), self.acknowledged)?;
+        acknowledge(claim, self.acknowledged)?;
         Ok(self.figures)
     }
+}
+
+/// Ends the items; the queues they came from have room again.
+fn acknowledge(claim: &Claim, rows: Vec<Value>) -> Result<()> {
+    const ACKNOWLEDGE: &str = include_str!("write/acknowledge.sql");
+    let mut ended = BTreeMap::<(String, End), (i64, i64)>::new();
+    Spi::connect_mut(|client| {
+        let rows = Value::Array(rows).to_string();
+        let arguments =
+            [claim.camera_id.as_str().into(), claim.stream_id.as_str().into(), rows.as_str().into()];
+        for row in database::execute(client, ACKNOWLEDGE, &arguments)? {
+            let end = match row.get::<&str>(2)? {
+                Some("failed") => End::Failed,
+                Some("skipped") => End::Skipped,
+                _ => End::Completed,
+            };
+            let (items, busy) = ended.entry((row.get(1)?.unwrap_or_default(), end)).or_default();
+            *items += 1;
+            *busy += row.get::<i64>(3)?.unwrap_or(0) * 1000;
+        }
+        Ok::<_, Error>(())
+    })?;
+    for ((queue_id, end), (items, busy)) in ended {
+        admission::left(&queue_id, items, end, busy)?;
+    }
+    Ok(())
 }
 
 fn write_rows(claim: &Claim, statement: &'static str, rows: Vec<Value>) -> Result<()> {

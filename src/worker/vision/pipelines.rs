@@ -53,6 +53,11 @@ impl Pipelines {
         Ok(())
     }
 
+    /// Identifies this state of them.
+    pub fn versions(&self) -> Vec<i64> {
+        self.active.iter().map(|pipeline| pipeline.version).collect()
+    }
+
     /// Those that serve a camera, ordered by id.
     pub fn serving(&self, camera_id: &str) -> Vec<Rc<Pipeline>> {
         self.active.iter().filter(|pipeline| pipeline.config.serves(camera_id)).map(Rc::clone).collect()
