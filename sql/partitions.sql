@@ -215,7 +215,7 @@ UNION ALL
 SELECT m.id, m.queue_id, m.frame_timestamp, m.ingestion_timestamp,
        CASE WHEN l.id IS NULL THEN 'queued' ELSE 'processing' END
 FROM (SELECT unnest(item_ids) AS id, unnest(frame_timestamps) AS frame_timestamp, false AS is_handed_over
-      FROM queue_entries
+      FROM waiting_entries
       UNION SELECT id, frame_timestamp, true FROM queue_retries) i
 JOIN realtime_data_ingestion m USING (frame_timestamp, id, is_handed_over)
 LEFT JOIN queue_leases() l USING (id)

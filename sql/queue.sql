@@ -58,7 +58,7 @@ INSERT INTO ingestion_queue (queue_id, queue_type, max_size, processing_rate) VA
 -- The order in which messages came in, by queue and priority. Nothing here is updated: how far the queue has been
 -- given out is a position in this order, which skips what is behind it however long a transaction keeps it from being
 -- removed. One entry stands for all items of one statement, 64 at most.
-CREATE TABLE queue_entries (
+CREATE TABLE waiting_entries (
     id               bigint NOT NULL,
     queue_id         text NOT NULL,
     item_priority    integer NOT NULL,
@@ -68,17 +68,29 @@ CREATE TABLE queue_entries (
     item_ids         bigint[] NOT NULL,
     frame_timestamps timestamptz[] NOT NULL,
     row_ids          bigint[] NOT NULL,
-    CONSTRAINT queue_entries_pkey PRIMARY KEY (queue_id, item_priority, transaction_id, id)
+    CONSTRAINT waiting_entries_pkey PRIMARY KEY (queue_id, item_priority, transaction_id, id)
 );
-COMMENT ON TABLE queue_entries IS 'The order of arrival; an entry goes when all its items are finished or handed over.';
-COMMENT ON COLUMN queue_entries.id IS 'The id of its first item.';
-COMMENT ON COLUMN queue_entries.queue_id IS 'Which queue.';
-COMMENT ON COLUMN queue_entries.item_priority IS 'Higher goes first.';
-COMMENT ON COLUMN queue_entries.transaction_id IS 'The transaction that wrote it.';
-COMMENT ON COLUMN queue_entries.queued_at IS 'When the items came in.';
-COMMENT ON COLUMN queue_entries.item_ids IS 'The messages'' ids.';
-COMMENT ON COLUMN queue_entries.frame_timestamps IS 'Their times, one for each.';
-COMMENT ON COLUMN queue_entries.row_ids IS 'Where their rows were written, block times 65536 plus line: a hint.';
+-- Whoever else writes entries enters them here and now: pg_restore brings those of another server, whose transactions
+-- this one does not know. It brings them after the messages, by their names, so that no worker looks for one in vain.
+CREATE FUNCTION enter_now() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.transaction_id := pg_catalog.pg_current_xact_id()::text::bigint;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION enter_now() IS 'Trigger function: an entry comes in with the transaction that writes it.';
+CREATE TRIGGER waiting_entries_enter_now BEFORE INSERT ON waiting_entries
+    FOR EACH ROW EXECUTE FUNCTION enter_now();
+COMMENT ON TABLE waiting_entries IS 'The order of arrival; an entry goes when all its items are finished or handed over.';
+COMMENT ON COLUMN waiting_entries.id IS 'The id of its first item.';
+COMMENT ON COLUMN waiting_entries.queue_id IS 'Which queue.';
+COMMENT ON COLUMN waiting_entries.item_priority IS 'Higher goes first.';
+COMMENT ON COLUMN waiting_entries.transaction_id IS 'The transaction that wrote it.';
+COMMENT ON COLUMN waiting_entries.queued_at IS 'When the items came in.';
+COMMENT ON COLUMN waiting_entries.item_ids IS 'The messages'' ids.';
+COMMENT ON COLUMN waiting_entries.frame_timestamps IS 'Their times, one for each.';
+COMMENT ON COLUMN waiting_entries.row_ids IS 'Where their rows were written, block times 65536 plus line: a hint.';
 
 -- What the vision worker has taken from the queues and has not finished: streams need the order of their frames, not
 -- that of arrival.

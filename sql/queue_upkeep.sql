@@ -17,12 +17,12 @@ CREATE FUNCTION remove_finished_entries(p_most integer) RETURNS bigint
 LANGUAGE sql SET search_path = camcount, pg_catalog, pg_temp AS $$
     -- Only so many at the front of each queue and priority are looked at: the rest is looked at once these are gone.
     WITH removed AS (
-        DELETE FROM queue_entries entry
+        DELETE FROM waiting_entries entry
         USING ingestion_queue q
         CROSS JOIN unnest(ARRAY[10, 9, 8, 5]) AS priority
         CROSS JOIN LATERAL (
             SELECT e.queue_id, e.item_priority, e.transaction_id, e.id, e.item_ids, e.frame_timestamps
-            FROM queue_entries e
+            FROM waiting_entries e
             WHERE e.queue_id = q.queue_id AND e.item_priority = priority
             ORDER BY e.transaction_id, e.id LIMIT p_most
         ) front

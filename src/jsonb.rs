@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
+use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::nullable::Nullable;
 use pgrx::pg_sys::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::{
@@ -45,13 +45,6 @@ impl Jsonb {
         #[allow(unsafe_code)]
         let datum = unsafe { direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) };
         datum.map_or(Self(Datum::null()), Self)
-    }
-
-    /// A copy in the current memory context, of a value that will not last.
-    pub fn copied(self) -> Self {
-        // SAFETY: the datum is a varlena, perhaps out of line.
-        #[allow(unsafe_code)]
-        Self(Datum::from(unsafe { pg_sys::pg_detoast_datum_copy(self.0.cast_mut_ptr()) }))
     }
 
     /// The value in memory, uncompressed: to be taken before many parts of it are.
@@ -127,15 +120,6 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Jsonb {
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
         // SAFETY: `FromDatum` takes any datum of the declared type.
         unsafe { arg.unbox_arg_using_from_datum().into() }
-    }
-}
-
-// SAFETY: the datum is a jsonb that outlives the call: see `copied`.
-#[allow(unsafe_code)]
-unsafe impl BoxRet for Jsonb {
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
-        // SAFETY: as above.
-        unsafe { fcinfo.return_raw_datum(self.0) }
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use camcount_cluster_tests::cluster::with_cluster;
 use camcount_cluster_tests::material::Material;
 use camcount_cluster_tests::outcome::Outcome;
+use camcount_cluster_tests::queue::{complete, with_queue};
 use camcount_cluster_tests::site::{Site, plaza_pipeline, preloaded};
 
 const FRAMES: usize = 200;
@@ -68,4 +69,28 @@ fn a_dump_of_a_used_database_restores_with_everything_and_counts_on() -> Result<
 fn configuration(client: &mut postgres::Client) -> Result<Vec<String>> {
     let rows = client.query(CONFIGURATION, &[])?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// Their transactions are of the old database: the new one gives them out all the same.
+#[test]
+fn what_waits_in_a_dump_is_given_out_where_it_is_restored() -> Result<()> {
+    with_queue("max_attempts = 3", |site, queue| {
+        let mut client = site.connect()?;
+        queue.fill(&mut client, 1..=4)?;
+        let done = queue.claim(&mut client, "north", 1)?;
+        complete(&mut client, &[done[0].id], None)?;
+        let held = queue.claim(&mut client, "north", 1)?;
+
+        let dump = site.cluster.path("used.dump");
+        site.cluster.run("pg_dump", &["-Fc", "-f", &dump, site.database])?;
+        site.cluster.connect("postgres")?.batch_execute("CREATE DATABASE restored")?;
+        site.cluster.run("pg_restore", &["--exit-on-error", "-d", "restored", &dump])?;
+
+        let restored = Site { cluster: site.cluster, database: "restored" };
+        let items = queue.claim(&mut restored.connect()?, "south", 10)?;
+        let numbers: Vec<i64> = items.iter().map(|item| item.frame_number).collect();
+        // A lease is not in the dump.
+        ensure!(numbers == [held[0].frame_number, 3, 4], "{numbers:?}");
+        Ok(())
+    })
 }

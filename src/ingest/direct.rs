@@ -1,28 +1,32 @@
 //! Messages written directly: see [`crate::rows`].
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
 use super::arrival::Picture;
 use super::store::Message;
-use crate::rows::{Leaf, Relation, Row, RowId, Sequence, unless_there};
+use crate::rows::{Known, Leaf, Relation, Row, RowId, Sequence, unless_there};
 
 /// Items of one queue entry: few enough that it is stored in its row.
 const ENTRY_ITEMS: usize = 64;
 
 /// Constraints that every message fulfils: see `Identity` and `Arrival`.
-pub const MESSAGE_CHECKS: &[&CStr] = &[
-    c"realtime_data_ingestion_ingestion_id_length",
-    c"realtime_data_ingestion_camera_id_length",
-    c"realtime_data_ingestion_stream_id_length",
-    c"realtime_data_ingestion_frame_number_range",
-    c"realtime_data_ingestion_data_type_known",
-    c"realtime_data_ingestion_data_size_range",
-    c"realtime_data_ingestion_processing_status_known",
-];
-const FRAME_CHECKS: &[&CStr] = &[c"frames_format_known", c"frames_width_range", c"frames_height_range"];
+pub const MESSAGES: Known<'_> = Known {
+    triggers: &[],
+    checks: &[
+        c"realtime_data_ingestion_ingestion_id_length",
+        c"realtime_data_ingestion_camera_id_length",
+        c"realtime_data_ingestion_stream_id_length",
+        c"realtime_data_ingestion_frame_number_range",
+        c"realtime_data_ingestion_data_type_known",
+        c"realtime_data_ingestion_data_size_range",
+        c"realtime_data_ingestion_processing_status_known",
+    ],
+};
+const FRAMES: Known<'_> =
+    Known { triggers: &[], checks: &[c"frames_format_known", c"frames_width_range", c"frames_height_range"] };
+const ENTRIES: Known<'_> = Known { triggers: &[c"waiting_entries_enter_now"], checks: &[] };
 
 /// Columns of a message.
 pub const MESSAGE_COLUMNS: usize = 25;
@@ -97,20 +101,20 @@ fn store_many(queue_id: &str, messages: &[&Message<'_>], now: TimestampWithTimeZ
 
 fn message_table() -> Option<Relation> {
     let table = Relation::named(c"realtime_data_ingestion")?;
-    table.is_plain(MessageRow::COLUMNS, MESSAGE_CHECKS, pg_sys::ACL_INSERT).then_some(table)
+    table.is_plain(MessageRow::COLUMNS, &MESSAGES, pg_sys::ACL_INSERT).then_some(table)
 }
 
 fn message_leaf(table: &Relation, partition: pg_sys::Oid) -> Option<Leaf> {
-    partition_leaf(table, partition, MessageRow::COLUMNS, MESSAGE_CHECKS)
+    partition_leaf(table, partition, MessageRow::COLUMNS, &MESSAGES)
 }
 
 /// All pictures of a call came in at the same time.
 fn frame_leaf(now: TimestampWithTimeZone) -> Option<Leaf> {
     let table = Relation::named(c"frames")?;
-    if !table.is_plain(FrameRow::COLUMNS, FRAME_CHECKS, pg_sys::ACL_INSERT) {
+    if !table.is_plain(FrameRow::COLUMNS, &FRAMES, pg_sys::ACL_INSERT) {
         return None;
     }
-    partition_leaf(&table, table.partition_for(now.into())?, FrameRow::COLUMNS, FRAME_CHECKS)
+    partition_leaf(&table, table.partition_for(now.into())?, FrameRow::COLUMNS, &FRAMES)
 }
 
 /// A partition needs no rights of its own.
@@ -118,17 +122,17 @@ fn partition_leaf(
     table: &Relation,
     partition: pg_sys::Oid,
     columns: usize,
-    checks: &[&CStr],
+    known: &Known<'_>,
 ) -> Option<Leaf> {
     let partition = Relation::open(partition);
     if !partition.has_columns_of(table) {
         return None;
     }
-    Leaf::open(partition, columns, Some(checks), 0)
+    Leaf::open(partition, columns, Some(known), 0)
 }
 
 fn entry_leaf() -> Option<Leaf> {
-    Leaf::open(Relation::named(c"queue_entries")?, EntryRow::COLUMNS, Some(&[]), pg_sys::ACL_INSERT)
+    Leaf::open(Relation::named(c"waiting_entries")?, EntryRow::COLUMNS, Some(&ENTRIES), pg_sys::ACL_INSERT)
 }
 
 /// Values that are the same, or come again, in the rows of one call.

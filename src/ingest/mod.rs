@@ -17,7 +17,7 @@ use crate::jsonb::Jsonb;
 use crate::queue::settings::{self, Queue};
 pub use arrival::MAX_BYTES;
 use arrival::{Arrival, MAX_JSON_BYTES, check_size};
-pub use direct::{MESSAGE_CHECKS, MESSAGE_COLUMNS};
+pub use direct::{MESSAGE_COLUMNS, MESSAGES};
 use identity::Identity;
 use serde_json::json;
 use store::Message;

@@ -26,9 +26,9 @@ WITH arrival AS (
     FROM message JOIN arrival USING (ingestion_id)
     WHERE image IS NOT NULL
 ), entry AS (
-    INSERT INTO camcount.queue_entries
+    INSERT INTO camcount.waiting_entries
         (id, queue_id, item_priority, transaction_id, queued_at, item_ids, frame_timestamps, row_ids)
-    SELECT min(id), $1, processing_priority, pg_current_xact_id()::text::bigint, $15, array_agg(id ORDER BY id),
+    SELECT min(id), $1, processing_priority, 0, $15, array_agg(id ORDER BY id),
            array_agg(frame_timestamp ORDER BY id), 
            array_agg(row_id[0]::bigint << 16 | row_id[1]::bigint ORDER BY id)
     FROM (SELECT *, (row_number() OVER (PARTITION BY processing_priority ORDER BY id) - 1) / 64 AS part

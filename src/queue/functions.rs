@@ -16,8 +16,7 @@ use super::{Lock, Purpose, item_key, ready};
 use crate::arguments::{name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
-use crate::jsonb::Jsonb;
-use crate::rows::Stored;
+use crate::rows::{Returned, Row, Stored};
 use crate::settings::retry_backoff_ms;
 
 /// Items of one claim at most.
@@ -28,32 +27,21 @@ const LONGEST_LEASE: i64 = 86_400_000_000;
 /// Gives a worker up to `p_max_items` items of a queue for `p_lease`: higher priorities first, then in order of arrival.
 /// No other worker gets them until the lease ends, and none again once they are completed. Nothing is given of a queue
 /// that is paused or not active, and no more than its `processing_rate`.
-#[pg_extern]
-#[allow(clippy::type_complexity)]
+#[pg_extern(sql = r#"
+CREATE FUNCTION camcount.claim_queue_items(
+    p_queue_id text, p_worker text, p_max_items integer DEFAULT 100, p_lease interval DEFAULT '30 seconds'
+) RETURNS TABLE (
+    id bigint, ingestion_id text, camera_id text, stream_id text, frame_timestamp timestamptz, frame_number bigint,
+    data_type text, data_payload jsonb, attempts integer, queued_at timestamptz, lease_until timestamptz
+) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
 fn claim_queue_items(
     p_queue_id: Option<&str>,
     p_worker: Option<&str>,
-    p_max_items: default!(Option<i32>, "100"),
-    p_lease: default!(Option<Interval>, "'30 seconds'"),
-) -> Result<
-    TableIterator<
-        'static,
-        (
-            name!(id, i64),
-            name!(ingestion_id, Option<String>),
-            name!(camera_id, Option<String>),
-            name!(stream_id, Option<String>),
-            name!(frame_timestamp, Option<TimestampWithTimeZone>),
-            name!(frame_number, Option<i64>),
-            name!(data_type, Option<String>),
-            name!(data_payload, Option<Jsonb>),
-            name!(attempts, i32),
-            name!(queued_at, Option<TimestampWithTimeZone>),
-            name!(lease_until, Option<TimestampWithTimeZone>),
-        ),
-    >,
-    ErrorReport,
-> {
+    p_max_items: Option<i32>,
+    p_lease: Option<Interval>,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Option<i32>, ErrorReport> {
     let queue = settings::queue(name(p_queue_id, "p_queue_id")?)?;
     let worker = text(p_worker, "p_worker", camcount_queue::names::LENGTH)?;
     let most = required(p_max_items, "p_max_items")?;
@@ -61,42 +49,37 @@ fn claim_queue_items(
         return Err(Error::invalid("p_max_items", format!("must be 1 to {MOST_ITEMS}, got {most}")).into());
     }
     let lease = duration(p_lease, "p_lease")?;
-    let mut rows = Vec::new();
+    let mut returned = Returned::begin(call);
     if queue.is_served {
         let request = Request { queue: &queue, worker, most: most as usize, lease, lanes: 0..LANES };
-        claim::claim(&request, |row, lease| rows.push(claimed(row, lease)))?;
+        claim::claim(&request, |row, lease| returned.put(&claimed(row, lease)))?;
     }
-    Ok(TableIterator::new(rows))
+    Ok(None)
 }
 
-type Claimed = (
-    i64,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<TimestampWithTimeZone>,
-    Option<i64>,
-    Option<String>,
-    Option<Jsonb>,
-    i32,
-    Option<TimestampWithTimeZone>,
-    Option<TimestampWithTimeZone>,
-);
-
-fn claimed(row: &Stored<'_>, lease: &Lease) -> Claimed {
-    (
-        lease.key.item,
-        row.get(column::INGESTION_ID),
-        row.get(column::CAMERA_ID),
-        row.get(column::STREAM_ID),
-        row.get(column::FRAME_TIMESTAMP),
-        row.get(column::FRAME_NUMBER),
-        row.get(column::DATA_TYPE),
-        row.get::<Jsonb>(column::DATA_PAYLOAD).map(Jsonb::copied),
-        i32::from(lease.attempts),
-        row.get(column::INGESTION_TIMESTAMP),
-        TimestampWithTimeZone::try_from(lease.until).ok(),
-    )
+/// The columns of the table that `claim_queue_items` returns.
+fn claimed(row: &Stored<'_>, lease: &Lease) -> Row<11> {
+    const SAME: [(usize, usize); 8] = [
+        (1, column::INGESTION_ID),
+        (2, column::CAMERA_ID),
+        (3, column::STREAM_ID),
+        (4, column::FRAME_TIMESTAMP),
+        (5, column::FRAME_NUMBER),
+        (6, column::DATA_TYPE),
+        (7, column::DATA_PAYLOAD),
+        (9, column::INGESTION_TIMESTAMP),
+    ];
+    let mut claimed = Row::new();
+    for (to, from) in SAME {
+        if let Some(datum) = row.datum(from) {
+            claimed.set_datum(to, datum);
+        }
+    }
+    claimed
+        .set(0, lease.key.item)
+        .set(8, i32::from(lease.attempts))
+        .set(10, TimestampWithTimeZone::try_from(lease.until).ok());
+    claimed
 }
 
 /// Completes items that are leased, to `p_worker` where it is given, and returns those it has completed. What is left
@@ -168,7 +151,7 @@ fn fail_queue_item(
 /// The pause before the next attempt, in microseconds: doubled with each, and up to half as long again, so that what
 /// failed together does not come back together.
 fn back_off(attempts: u16) -> i64 {
-    let pause = i64::from(retry_backoff_ms()) * 1000 * (1 << i64::from(attempts).clamp(1, 17) - 1);
+    let pause = i64::from(retry_backoff_ms()) * 1000 * (1 << (i64::from(attempts).clamp(1, 17) - 1));
     // SAFETY: a random number of the server's.
     #[allow(unsafe_code)]
     let jitter = unsafe { pgrx::direct_function_call::<f64>(pg_sys::drandom, &[]) }.unwrap_or(0.0);
@@ -225,8 +208,7 @@ fn requeue_failed(
 ) -> Result<i64, ErrorReport> {
     const REQUEUE: &str = include_str!("requeue.sql");
     let queue = settings::queue(name(p_queue_id, "p_queue_id")?)?;
-    let requeued = database::value::<i64>(REQUEUE, &[queue.queue_id.as_str().into(), p_ids.into()])
-        .map_err(Error::from)?;
+    let requeued = database::value::<i64>(REQUEUE, &[queue.queue_id.as_str().into(), p_ids.into()])?;
     let items = requeued.unwrap_or(0);
     super::admission::entered(&queue, items)?;
     Ok(items)
@@ -251,6 +233,7 @@ fn purge_queue(p_queue_id: Option<&str>) -> Result<i64, ErrorReport> {
 
 /// Everything that is leased in this database.
 #[pg_extern]
+#[allow(clippy::type_complexity)]
 fn queue_leases() -> TableIterator<
     'static,
     (

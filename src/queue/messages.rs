@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use super::order::Item;
 use crate::error::{Error, Result};
-use crate::ingest::{MESSAGE_CHECKS, MESSAGE_COLUMNS};
+use crate::ingest::{MESSAGE_COLUMNS, MESSAGES};
 use crate::rows::{Change, Key, Leaf, Relation, Row, RowId, Scan, Snapshot, Stored};
 
 /// Columns of `realtime_data_ingestion`, counted from 0.
@@ -57,7 +57,7 @@ impl Messages {
         let table = table
             .ok_or_else(|| Error::Missing { kind: "table", name: "realtime_data_ingestion".to_owned() })?;
         table.check_readable()?;
-        if rights != 0 && !table.is_plain(MESSAGE_COLUMNS, MESSAGE_CHECKS, rights) {
+        if rights != 0 && !table.is_plain(MESSAGE_COLUMNS, &MESSAGES, rights) {
             return Ok(None);
         }
         Ok(Some(Self { partitions: HashMap::new(), table, rights }))
@@ -90,9 +90,9 @@ impl Messages {
         let oid = self.table.partition_for(frame_timestamp)?;
         if !self.partitions.contains_key(&oid) {
             let relation = Relation::open(oid);
-            let checks = (self.rights != 0).then_some(MESSAGE_CHECKS);
+            let known = (self.rights != 0).then_some(&MESSAGES);
             let key = Relation::open(relation.primary_key()?);
-            let leaf = Leaf::open(relation, MESSAGE_COLUMNS, checks, 0)?;
+            let leaf = Leaf::open(relation, MESSAGE_COLUMNS, known, 0)?;
             let blocks = leaf.blocks();
             self.partitions.insert(oid, Partition { leaf, key, blocks });
         }

@@ -33,19 +33,13 @@ pub struct Order {
     own: Option<i64>,
 }
 
-/// An entry of which `items` are to be read.
-struct Entry {
-    transaction: i64,
-    id: i64,
-    items: Vec<Item>,
-}
-
 impl Order {
     /// Opens it as of now.
     pub fn open() -> Result<Self> {
         let missing = |name: &str| Error::Missing { kind: "table", name: name.to_owned() };
-        let table = Relation::named(c"queue_entries").ok_or_else(|| missing("queue_entries"))?;
-        let index = Relation::named(c"queue_entries_pkey").ok_or_else(|| missing("queue_entries_pkey"))?;
+        let table = Relation::named(c"waiting_entries").ok_or_else(|| missing("waiting_entries"))?;
+        let index =
+            Relation::named(c"waiting_entries_pkey").ok_or_else(|| missing("waiting_entries_pkey"))?;
         table.check_readable()?;
         let (horizon, own) = horizon();
         // After the horizon: what had ended by then can be seen.
@@ -88,48 +82,68 @@ impl Order {
         stretch: Stretch,
         visit: &mut impl FnMut(&Item) -> Result<Next>,
     ) -> Result<Option<Place>> {
-        let (from, transactions) = match stretch {
-            Stretch::Transaction(from) => (from, Key::Bigint(from.transaction)),
-            Stretch::Until { from, .. } => (from, Key::From(from.transaction)),
-        };
-        let keys = [Key::Text(queue_id), Key::Integer(priority), transactions];
-        let mut scan = Scan::new(&self.table, &self.index, &self.snapshot, &keys);
+        let (Stretch::Transaction(from) | Stretch::Until { from, .. }) = stretch;
+        // Straight to the entry: a transaction may have written many.
+        let rest = [
+            Key::Text(queue_id),
+            Key::Integer(priority),
+            Key::Bigint(from.transaction),
+            Key::From(from.entry),
+        ];
+        let stopped = self.scan(&rest, from, i64::MAX, visit)?;
+        match stretch {
+            Stretch::Until { end, .. } if stopped.is_none() => {
+                let later = [Key::Text(queue_id), Key::Integer(priority), Key::From(from.transaction + 1)];
+                self.scan(&later, from, end, visit)
+            }
+            _ => Ok(stopped),
+        }
+    }
+
+    fn scan(
+        &self,
+        keys: &[Key<'_>],
+        from: Place,
+        end: i64,
+        visit: &mut impl FnMut(&Item) -> Result<Next>,
+    ) -> Result<Option<Place>> {
+        let mut scan = Scan::new(&self.table, &self.index, &self.snapshot, keys);
         while let Some(row) = scan.next() {
-            let entry = Entry::new(&row);
-            if matches!(stretch, Stretch::Until { end, .. } if entry.transaction >= end) {
+            let (transaction, entry) = (row.get(3).unwrap_or_default(), row.get(0).unwrap_or_default());
+            if transaction >= end {
                 break;
             }
-            if entry.transaction == from.transaction && entry.id < from.entry {
-                continue;
-            }
-            let is_begun = entry.transaction == from.transaction && entry.id == from.entry;
+            let is_begun = transaction == from.transaction && entry == from.entry;
             let begin = if is_begun { from.taken as usize } else { 0 };
-            for (index, item) in entry.items.iter().enumerate().skip(begin) {
-                if visit(item)? == Next::StopBefore {
-                    let place =
-                        Place { transaction: entry.transaction, entry: entry.id, taken: index as u32 };
-                    return Ok(Some(place));
-                }
+            if let Some(index) = visit_items(&row, begin, visit)? {
+                return Ok(Some(Place { transaction, entry, taken: index as u32 }));
             }
         }
         Ok(None)
     }
 }
 
-impl Entry {
-    /// Of a row of `queue_entries`, its columns in the order of the table's definition.
-    fn new(row: &Stored<'_>) -> Self {
-        let array = |column: usize| row.get::<Vec<i64>>(column).unwrap_or_default();
-        // A timestamptz is a bigint of microseconds.
-        let times: Vec<TimestampWithTimeZone> = row.get(6).unwrap_or_default();
-        let items = array(5)
-            .into_iter()
-            .zip(times)
-            .zip(array(7))
-            .map(|((id, time), row_id)| Item { id, frame_timestamp: time.into(), row_id: row_id.into() })
-            .collect();
-        Self { transaction: row.get(3).unwrap_or_default(), id: row.get(0).unwrap_or_default(), items }
+/// Visits an entry's items from the one at `begin` on; returns the one before which `visit` stopped. Columns are in the
+/// order of the table's definition.
+fn visit_items(
+    row: &Stored<'_>,
+    begin: usize,
+    visit: &mut impl FnMut(&Item) -> Result<Next>,
+) -> Result<Option<usize>> {
+    // A timestamptz is a bigint of microseconds.
+    let [ids, times, row_ids] = [5, 6, 7].map(|column| row.get::<Array<'_, i64>>(column));
+    let (Some(ids), Some(times), Some(row_ids)) = (&ids, &times, &row_ids) else { return Ok(None) };
+    let (Ok(ids), Ok(times), Ok(row_ids)) = (ids.as_slice(), times.as_slice(), row_ids.as_slice()) else {
+        return Ok(None);
+    };
+    for (index, ((&id, &frame_timestamp), &row_id)) in
+        ids.iter().zip(times).zip(row_ids).enumerate().skip(begin)
+    {
+        if visit(&Item { id, frame_timestamp, row_id: RowId::from(row_id) })? == Next::StopBefore {
+            return Ok(Some(index));
+        }
     }
+    Ok(None)
 }
 
 /// Which transactions have ended, and the session's own.

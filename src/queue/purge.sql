@@ -1,7 +1,7 @@
 -- $1 queue, $2 items that are leased.
 WITH waiting AS (
     SELECT unnest(item_ids) AS id, unnest(frame_timestamps) AS frame_timestamp
-    FROM camcount.queue_entries WHERE queue_id = $1
+    FROM camcount.waiting_entries WHERE queue_id = $1
 ), retry AS (
     DELETE FROM camcount.queue_retries WHERE queue_id = $1 AND id <> ALL ($2) RETURNING id, frame_timestamp
 ), item AS (

@@ -1,11 +1,9 @@
 //! A table without partitions, open with its indexes.
 
-use std::ffi::CStr;
-
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, Datum, IndexUniqueCheck, Oid};
 
-use super::{Relation, Row, RowId};
+use super::{Known, Relation, Row, RowId};
 
 /// Rows handed to the server at once: enough to fill several pages.
 const CHUNK: usize = 64;
@@ -29,12 +27,12 @@ pub(super) struct Slot(pub(super) *mut pg_sys::TupleTableSlot);
 
 impl Leaf {
     /// Opens a table with its indexes. `None` where only the executor can write it: see [`Relation::is_plain`]; indexes
-    /// on expressions or on some rows only are left to it too. Without `checks` it is opened for reading alone.
-    pub fn open(table: Relation, columns: usize, checks: Option<&[&CStr]>, rights: u32) -> Option<Self> {
-        let Some(checks) = checks else {
+    /// on expressions or on some rows only are left to it too. Without `known` it is opened for reading alone.
+    pub fn open(table: Relation, columns: usize, known: Option<&Known<'_>>, rights: u32) -> Option<Self> {
+        let Some(known) = known else {
             return Some(Self { slots: Vec::new(), indexes: Vec::new(), table });
         };
-        if !table.is_plain(columns, checks, rights) {
+        if !table.is_plain(columns, known, rights) {
             return None;
         }
         let indexes = index_oids(&table).into_iter().map(Index::open).collect::<Option<Vec<_>>>()?;

@@ -6,6 +6,7 @@
 
 mod leaf;
 mod relation;
+mod returned;
 mod savepoint;
 mod scan;
 mod stored;
@@ -14,7 +15,8 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, Datum};
 
 pub use leaf::Leaf;
-pub use relation::Relation;
+pub use relation::{Known, Relation};
+pub use returned::Returned;
 pub use savepoint::unless_there;
 pub use scan::{Key, Scan, Snapshot, Stored};
 pub use stored::Change;
@@ -72,7 +74,7 @@ impl From<RowId> for pg_sys::ItemPointerData {
     }
 }
 
-/// As `queue_entries` keeps it, in a bigint.
+/// As `waiting_entries` keeps it, in a bigint.
 impl From<RowId> for i64 {
     fn from(id: RowId) -> Self {
         Self::from(id.block) << 16 | Self::from(id.line)

@@ -6,6 +6,15 @@ use pgrx::pg_sys::{self, Oid};
 
 use crate::error::{Error, Result};
 
+/// What the executor would see to and the caller answers for, by name.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Constraints that the rows fulfil.
+    pub checks: &'a [&'a CStr],
+    /// Triggers whose work is done already.
+    pub triggers: &'a [&'a CStr],
+}
+
 /// A table or index that is open and locked; the lock lasts until the transaction ends.
 pub struct Relation(pub(super) pg_sys::Relation);
 
@@ -33,9 +42,9 @@ impl Relation {
     }
 
     /// Whether rows can be written without the executor: a heap table, or a partitioned one, that has the columns
-    /// expected, no triggers, no row-level security, and no constraints but those named, whom the caller answers for;
-    /// and the user has the rights asked for.
-    pub fn is_plain(&self, columns: usize, checks: &[&CStr], rights: u32) -> bool {
+    /// expected, no triggers and constraints but those known, and no row-level security; and the user has the rights asked
+    /// for.
+    pub fn is_plain(&self, columns: usize, known: &Known<'_>, rights: u32) -> bool {
         // SAFETY: an open relation is valid, and so is what the relation cache hangs on it.
         unsafe {
             let relation = &*self.0;
@@ -45,11 +54,11 @@ impl Relation {
                 && std::ptr::eq(relation.rd_tableam, pg_sys::GetHeapamTableAmRoutine());
             let is_partitioned = class.relkind == pg_sys::RELKIND_PARTITIONED_TABLE as std::ffi::c_char;
             (is_heap || is_partitioned)
-                && relation.trigdesc.is_null()
+                && has_only_triggers(relation.trigdesc, known.triggers)
                 && !class.relrowsecurity
                 && !class.relhasrules
                 && usize::try_from(tuple.natts) == Ok(columns)
-                && has_only(tuple.constr, checks)
+                && has_only_checks(tuple.constr, known.checks)
                 && (rights == 0
                     || pg_sys::pg_class_aclcheck(relation.rd_id, pg_sys::GetUserId(), rights.into())
                         == pg_sys::AclResult::ACLCHECK_OK)
@@ -147,7 +156,16 @@ unsafe fn attribute<'a>(tuple: pg_sys::TupleDesc, index: usize) -> &'a pg_sys::F
     }
 }
 
-unsafe fn has_only(constraints: *const pg_sys::TupleConstr, known: &[&CStr]) -> bool {
+unsafe fn has_only_triggers(triggers: *const pg_sys::TriggerDesc, known: &[&CStr]) -> bool {
+    // SAFETY: the relation cache's triggers, or NULL; `numtriggers` of them with names.
+    unsafe {
+        let Some(triggers) = triggers.as_ref() else { return true };
+        (0..triggers.numtriggers as usize)
+            .all(|index| known.contains(&CStr::from_ptr((*triggers.triggers.add(index)).tgname)))
+    }
+}
+
+unsafe fn has_only_checks(constraints: *const pg_sys::TupleConstr, known: &[&CStr]) -> bool {
     // SAFETY: the relation cache's constraints, or NULL; `num_check` checks with names.
     unsafe {
         let Some(constraints) = constraints.as_ref() else { return true };

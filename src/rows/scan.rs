@@ -120,26 +120,40 @@ impl Drop for Scan {
 
 /// A row as it is stored.
 pub struct Stored<'a> {
-    pub(super) slot: &'a mut pg_sys::TupleTableSlot,
+    pub(super) slot: &'a pg_sys::TupleTableSlot,
 }
 
 impl Stored<'_> {
     /// Of a slot that holds a row.
     pub(super) fn new(slot: *mut pg_sys::TupleTableSlot) -> Self {
-        // SAFETY: the slot holds a row; its columns are taken apart, so that they can be read.
-        unsafe {
-            pg_sys::slot_getallattrs(slot);
-            Self { slot: &mut *slot }
+        // SAFETY: the caller's slot is valid.
+        Self { slot: unsafe { &*slot } }
+    }
+
+    /// Takes the row apart as far as this column.
+    fn reach(&self, column: usize) {
+        if usize::try_from(self.slot.tts_nvalid).is_ok_and(|valid| valid <= column) {
+            let slot: *const pg_sys::TupleTableSlot = self.slot;
+            // SAFETY: the slot holds a row, which has that column.
+            unsafe { pg_sys::slot_getsomeattrs_int(slot.cast_mut(), column as i32 + 1) }
         }
     }
 
     /// A column's value, counted from 0; `None` where it is NULL.
     pub fn get<T: FromDatum>(&self, column: usize) -> Option<T> {
+        self.reach(column);
         // SAFETY: the row has that column, and the caller asks for its type.
         unsafe {
             let is_null = *self.slot.tts_isnull.add(column);
             T::from_datum(*self.slot.tts_values.add(column), is_null)
         }
+    }
+
+    /// A column's value as it is, to be copied before the row goes.
+    pub fn datum(&self, column: usize) -> Option<Datum> {
+        self.reach(column);
+        // SAFETY: the row has that column.
+        unsafe { (!*self.slot.tts_isnull.add(column)).then(|| *self.slot.tts_values.add(column)) }
     }
 
     /// Where the row is.

@@ -167,7 +167,7 @@ mod tests {
         }
         assert!(holds("SELECT count(*) = 1 FROM camcount.frames WHERE camera_id = 'gate'"));
         assert!(holds(
-            "SELECT sum(cardinality(item_ids)) = 2 FROM camcount.queue_entries e
+            "SELECT sum(cardinality(item_ids)) = 2 FROM camcount.waiting_entries e
              JOIN camcount.realtime_data_ingestion m ON m.id = e.id WHERE m.camera_id = 'gate'"
         ));
         assert!(holds(

@@ -141,7 +141,7 @@ mod tests {
         make("realtime_data_ingestion", "1 day", old);
         run(&format!("SELECT camcount.ingest_realtime_data('gate', 'main', {old}, 1, 'counting', '[]')"));
         Intake::default().take(Vec::new()).unwrap();
-        run("DELETE FROM camcount.queue_entries");
+        run("DELETE FROM camcount.waiting_entries");
         assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0);
         run("INSERT INTO camcount.queue_retries (id, camera_id, queue_id, frame_timestamp, available_at)
              SELECT id, camera_id, queue_id, frame_timestamp, now() FROM camcount.stream_items;

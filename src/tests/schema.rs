@@ -79,7 +79,7 @@ mod tests {
         // But for those that repeat a message's id.
         assert_eq!(
             columns("a.attname = 'id' AND a.attidentity = ''"),
-            "failed_items.id, queue_entries.id, queue_retries.id, stream_items.id"
+            "failed_items.id, waiting_entries.id, queue_retries.id, stream_items.id"
         );
         assert_eq!(
             columns(
@@ -224,7 +224,7 @@ mod tests {
         let tables = "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
             WHERE contype = 'f' AND conrelid IN (
                 'camcount.realtime_data_ingestion'::regclass, 'camcount.frames'::regclass,
-                'camcount.queue_entries'::regclass, 'camcount.processing_results'::regclass,
+                'camcount.waiting_entries'::regclass, 'camcount.processing_results'::regclass,
                 'camcount.tracks'::regclass, 'camcount.line_crossings'::regclass, 'camcount.zone_visits'::regclass,
                 'camcount.density_cells'::regclass, 'camcount.timeseries_data'::regclass)";
         assert_eq!(list(tables), "");

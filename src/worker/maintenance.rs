@@ -236,7 +236,7 @@ impl Queues {
         let before = JsonB(std::mem::take(&mut self.figures.0));
         let figures = process::transaction(|| {
             notify::send_owed()?;
-            Ok(database::value::<JsonB>(ROLL_UP, &[seconds.into(), before.into()])?)
+            database::value::<JsonB>(ROLL_UP, &[seconds.into(), before.into()])
         })?;
         self.rolled_up = Instant::now();
         self.figures = figures.unwrap_or(JsonB(json!([])));
@@ -256,7 +256,7 @@ impl Queues {
     /// Takes a small part of the time, however long each look takes: behind a transaction that stays open, entries that
     /// were removed are still in the way.
     fn remove_entries(&mut self) -> Result<i64> {
-        const MOST: i32 = 1000;
+        const MOST: i32 = 100;
         const REMOVE: &str = "SELECT camcount.remove_finished_entries($1)";
         if self.next_removal > Instant::now() {
             return Ok(0);
@@ -266,11 +266,11 @@ impl Queues {
         loop {
             let some = process::transaction(|| database::value::<i64>(REMOVE, &[MOST.into()]))?.unwrap_or(0);
             removed += some;
-            if some < i64::from(MOST) || started.elapsed() > Self::PAUSE / 4 {
+            if some < i64::from(MOST) || started.elapsed() > Self::PAUSE / 10 {
                 break;
             }
         }
-        self.next_removal = Instant::now() + started.elapsed() * 10;
+        self.next_removal = Instant::now() + started.elapsed() * 30;
         Ok(removed)
     }
 }
