@@ -13,6 +13,20 @@ CREATE TRIGGER ingestion_queue_announce
         OR UPDATE OF queue_id, max_size, processing_rate, is_active, is_paused, overflow_policy, max_attempts
     ON ingestion_queue FOR EACH STATEMENT EXECUTE FUNCTION announce_queue_settings();
 
+-- With its owner's rights: whoever puts in the first message after a start of the server counts, and needs no rights to
+-- what others have put in.
+CREATE FUNCTION count_unfinished_items(p_queue_id text) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = camcount, pg_catalog, pg_temp AS $$
+    SELECT (SELECT count(*) FROM stream_items WHERE queue_id = p_queue_id)
+         + (SELECT count(*) FROM queue_retries WHERE queue_id = p_queue_id)
+         + (SELECT count(DISTINCT m.id)
+            FROM (SELECT unnest(item_ids) AS id, unnest(frame_timestamps) AS frame_timestamp
+                  FROM waiting_entries WHERE queue_id = p_queue_id) item
+            JOIN realtime_data_ingestion m USING (frame_timestamp, id)
+            WHERE m.processing_status = 'pending' AND NOT m.is_handed_over)
+$$;
+COMMENT ON FUNCTION count_unfinished_items(text) IS 'How many items of a queue are not finished, counted.';
+
 CREATE FUNCTION remove_finished_entries(p_most integer) RETURNS bigint
 LANGUAGE sql SET search_path = camcount, pg_catalog, pg_temp AS $$
     -- Only so many at the front of each queue and priority are looked at: the rest is looked at once these are gone.

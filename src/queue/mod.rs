@@ -50,7 +50,7 @@ pub fn ready(queue: &Queue) -> Result<QueueKey> {
 
 /// The first to need the figures after a start counts what waits; others wait for it.
 fn count(queue: &Queue, key: QueueKey) -> Result<()> {
-    const COUNT: &str = include_str!("count.sql");
+    const COUNT: &str = "SELECT camcount.count_unfinished_items($1)";
     let _lock = Lock::take(queue.number, Purpose::Count);
     if shared::enter(key, shared::now()) {
         return Ok(());

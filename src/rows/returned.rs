@@ -23,9 +23,10 @@ impl Returned {
 
     /// Adds a row, whose columns are those of the table.
     pub fn put<const COLUMNS: usize>(&mut self, row: &Row<COLUMNS>) {
-        // SAFETY: the store copies the row.
+        let (values, nulls) = (row.values.as_ptr().cast_mut(), row.nulls.as_ptr().cast_mut());
+        // SAFETY: the store copies the row and changes nothing.
         unsafe {
-            pg_sys::tuplestore_putvalues(self.store, self.columns, row.values.as_ptr(), row.nulls.as_ptr());
+            pg_sys::tuplestore_putvalues(self.store, self.columns, values, nulls);
         }
     }
 }

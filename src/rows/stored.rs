@@ -74,9 +74,9 @@ impl Leaf {
             let new = pg_sys::heap_modify_tuple(
                 old,
                 (*self.table.0).rd_att,
-                changes.values.as_ptr(),
-                changes.nulls.as_ptr(),
-                replace.as_ptr(),
+                changes.values.as_ptr().cast_mut(),
+                changes.nulls.as_ptr().cast_mut(),
+                replace.as_mut_ptr(),
             );
             let changed = update(self.table.0, row, new);
             if changed && !is_heap_only(new) {

@@ -2,9 +2,8 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::tests::run;
+    use crate::tests::{run, take_in};
     use crate::worker::vision::claim::{Claim, claim};
-    use crate::worker::vision::intake::Intake;
     use pgrx::prelude::*;
 
     const WORKER: i64 = 1_000_000;
@@ -25,11 +24,6 @@ mod tests {
         run(&format!(
             "UPDATE camcount.stream_items SET attempts = 1 WHERE camera_id = '{camera}' AND frame_number = 1"
         ));
-    }
-
-    /// As the worker's round begins.
-    fn take_in() {
-        Intake::default().take(Vec::new()).unwrap();
     }
 
     /// Cameras with how many items were taken of each.

@@ -23,6 +23,8 @@ mod workers;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
+use crate::worker::vision::intake::Intake;
+
 /// A PNG of one grey pixel, in base64.
 pub const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg==";
@@ -30,19 +32,20 @@ pub const PIXEL: &str =
 /// A frame of 768 × 576 pixels.
 pub const FRAME: &[u8] = include_bytes!("../../crates/vision/tests/data/vtest_300.jpg");
 
-/// Takes part: waits while a test wants to be [`alone`].
-fn take_part() {
-    Spi::run("SELECT pg_advisory_xact_lock_shared(hashtextextended('camcount tests', 0))").unwrap();
-}
-
-/// Keeps all other tests out until this one ends, for tests that lock tables. To be called before anything else.
+/// Keeps all other tests out until this one ends: they use the same cameras, and some lock tables.
 pub fn alone() {
     Spi::run("SELECT pg_advisory_xact_lock(hashtextextended('camcount tests', 0))").unwrap();
 }
 
+/// Hands what has been ingested over to the streams, as a vision worker does.
+pub fn take_in() {
+    alone();
+    Intake::default().take(Vec::new()).unwrap();
+}
+
 /// Runs statements.
 pub fn run(sql: &str) {
-    take_part();
+    alone();
     Spi::run(sql).unwrap();
 }
 
@@ -53,7 +56,7 @@ pub fn get<T: FromDatum + IntoDatum>(sql: &str) -> T {
 
 /// As [`get`], with arguments.
 pub fn get_with<T: FromDatum + IntoDatum>(sql: &str, arguments: &[DatumWithOid<'_>]) -> T {
-    take_part();
+    alone();
     Spi::get_one_with_args(sql, arguments).unwrap().unwrap_or_else(|| panic!("NULL from {sql}"))
 }
 

@@ -3,8 +3,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::tests::{alone, assert_refused, get, holds, ingest_pixel, list, run};
-    use crate::worker::vision::intake::Intake;
+    use crate::tests::{alone, assert_refused, get, holds, ingest_pixel, list, run, take_in};
     use pgrx::prelude::*;
 
     fn create_all() {
@@ -140,7 +139,7 @@ mod tests {
         let old = "now() - interval '60 days'";
         make("realtime_data_ingestion", "1 day", old);
         run(&format!("SELECT camcount.ingest_realtime_data('gate', 'main', {old}, 1, 'counting', '[]')"));
-        Intake::default().take(Vec::new()).unwrap();
+        take_in();
         run("DELETE FROM camcount.waiting_entries");
         assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0);
         run("INSERT INTO camcount.queue_retries (id, camera_id, queue_id, frame_timestamp, available_at)

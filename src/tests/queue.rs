@@ -3,8 +3,7 @@
 #[pgrx::pg_schema]
 mod tests {
     use crate::database;
-    use crate::tests::{get, holds, run};
-    use crate::worker::vision::intake::Intake;
+    use crate::tests::{get, holds, run, take_in};
     use pgrx::prelude::*;
 
     const WORKER: i64 = 4711;
@@ -12,7 +11,7 @@ mod tests {
     /// One message that needs no pipeline, claimed.
     fn claimed_message() -> String {
         let id = ingest(1);
-        Intake::default().take(Vec::new()).unwrap();
+        take_in();
         claim(&id);
         id
     }

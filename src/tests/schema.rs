@@ -79,7 +79,7 @@ mod tests {
         // But for those that repeat a message's id.
         assert_eq!(
             columns("a.attname = 'id' AND a.attidentity = ''"),
-            "failed_items.id, waiting_entries.id, queue_retries.id, stream_items.id"
+            "failed_items.id, queue_retries.id, stream_items.id, waiting_entries.id"
         );
         assert_eq!(
             columns(

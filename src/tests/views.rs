@@ -2,8 +2,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::tests::{get, holds, list, run};
-    use crate::worker::vision::intake::Intake;
+    use crate::tests::{get, holds, list, run, take_in};
     use pgrx::prelude::*;
 
     fn crossing(sequence: u32, direction: &str, time: &str) {
@@ -52,7 +51,7 @@ mod tests {
                 "SELECT camcount.ingest_realtime_data('gate', 'main', now(), {number}, 'counting', '[]')"
             ));
         }
-        Intake::default().take(Vec::new()).unwrap();
+        take_in();
         run("UPDATE camcount.stream_items SET queued_at = queued_at - interval '1 minute'");
         assert!(holds(
             "SELECT queued = 2 AND lag >= interval '1 minute' FROM camcount.streams WHERE camera_id = 'gate'"
