@@ -27,17 +27,21 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = camcount, pg_catalog, pg_
 $$;
 COMMENT ON FUNCTION count_unfinished_items(text) IS 'How many items of a queue are not finished, counted.';
 
-CREATE FUNCTION remove_finished_entries(p_most integer) RETURNS bigint
+CREATE FUNCTION remove_finished_entries(p_most integer, p_from double precision DEFAULT 0) RETURNS bigint
 LANGUAGE sql SET search_path = camcount, pg_catalog, pg_temp AS $$
-    -- Only so many at the front of each queue and priority are looked at: the rest is looked at once these are gone.
+    -- Only so many of each queue and priority are looked at.
     WITH removed AS (
         DELETE FROM waiting_entries entry
         USING ingestion_queue q
         CROSS JOIN unnest(ARRAY[10, 9, 8, 5]) AS priority
         CROSS JOIN LATERAL (
+            SELECT min(e.transaction_id) + (p_from * (max(e.transaction_id) - min(e.transaction_id)))::bigint AS first
+            FROM waiting_entries e WHERE e.queue_id = q.queue_id AND e.item_priority = priority
+        ) place
+        CROSS JOIN LATERAL (
             SELECT e.queue_id, e.item_priority, e.transaction_id, e.id, e.item_ids, e.frame_timestamps
             FROM waiting_entries e
-            WHERE e.queue_id = q.queue_id AND e.item_priority = priority
+            WHERE e.queue_id = q.queue_id AND e.item_priority = priority AND e.transaction_id >= place.first
             ORDER BY e.transaction_id, e.id LIMIT p_most
         ) front
         WHERE NOT EXISTS (
@@ -50,8 +54,8 @@ LANGUAGE sql SET search_path = camcount, pg_catalog, pg_temp AS $$
     )
     SELECT count(*) FROM removed
 $$;
-COMMENT ON FUNCTION remove_finished_entries(integer) IS
-    'Removes entries of the order of arrival whose items are all finished or handed over; returns how many.';
+COMMENT ON FUNCTION remove_finished_entries(integer, double precision) IS
+    'Removes entries of the order of arrival whose items are all finished or handed over, of so many from p_from on (0 the front, 1 the end); returns how many.';
 
 CREATE FUNCTION roll_up_queues(p_seconds double precision, p_before jsonb) RETURNS jsonb
 LANGUAGE sql SET search_path = camcount, pg_catalog, pg_temp AS $$

@@ -44,6 +44,8 @@ pub enum Error {
     QueueFull { queue: String, size: i64, max_size: i64 },
     #[error("{what} needs shared memory, which the library asks for when the server starts")]
     NotPreloaded { what: &'static str },
+    #[error("a queue cannot be served during recovery")]
+    Standby,
     #[error("permission denied for table {table}")]
     Denied { table: String },
     #[error("{0} items are leased, in all databases: that is the most")]
@@ -86,6 +88,7 @@ impl Error {
             Self::NoWorkerSlot => ERRCODE_INSUFFICIENT_RESOURCES,
             Self::QueueFull { .. } | Self::TooManyLeases(_) => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::Denied { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::Standby => ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::NotPreloaded { .. } | Self::NotLeased { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::LeaseLost { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Database { .. } | Self::Spi(_) => ERRCODE_INTERNAL_ERROR,

@@ -75,6 +75,9 @@ fn what_commits_late_is_not_passed_over() -> Result<()> {
     with_queue(UNLIMITED, |site, queue| {
         let (mut slow, mut quick) = (site.connect()?, site.connect()?);
         let mut worker = site.connect()?;
+        // The first message makes the camera known; others of it wait for that.
+        queue.ingest(&mut quick, "tracking", 0)?;
+        ensure!(queue.claim(&mut worker, "north", 10)?.len() == 1);
         for round in 0..ROUNDS {
             let (early, late) = (2 * round, 2 * round + 1);
             let mut transaction = slow.transaction()?;

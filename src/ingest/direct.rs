@@ -45,7 +45,7 @@ pub fn store(queue_id: &str, messages: &[Message<'_>], now: TimestampWithTimeZon
     // for each other.
     let mut messages: Vec<_> = messages.iter().collect();
     messages.sort_by_key(|message| (message.time(), &message.arrival.ingestion_id));
-    unless_there(|| store_many(queue_id, &messages, now)).flatten().is_some()
+    unless_there(|| store_many(queue_id, &messages, now)).is_some()
 }
 
 /// A message that is on its way into the tables.

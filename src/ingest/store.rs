@@ -48,15 +48,9 @@ impl<'a> Message<'a> {
 /// A full queue, where it is not.
 pub fn store(queue: &Queue, messages: &[Message<'_>], may_refuse: bool) -> Result<Vec<usize>> {
     register_streams(messages)?;
-    let least = if may_refuse { 0 } else { messages.len() };
-    match admission::admit(queue, messages.len(), least) {
-        Ok(admitted) if admitted == messages.len() => {
-            write(queue, messages)?;
-            return Ok(Vec::new());
-        }
-        Ok(admitted) => admission::unused(queue, admitted)?,
-        Err(Error::QueueFull { .. }) => {}
-        Err(error) => return Err(error),
+    if admission::has_room(queue, messages.len())? {
+        write(queue, messages)?;
+        return Ok(Vec::new());
     }
     // What is there already needs no place.
     let known = known(messages)?;
@@ -171,7 +165,6 @@ thread_local! {
 /// Makes the camera and stream known at the first message of a stream.
 fn register_stream(camera_id: &str, stream_id: &str) -> Result<()> {
     const KNOWN: &str = "SELECT true FROM camcount.stream_state WHERE camera_id = $1 AND stream_id = $2";
-    const TRY: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('camcount camera ' || $1, 0))";
     const CAMERA: &str = "INSERT INTO camcount.cameras (camera_id) VALUES ($1) ON CONFLICT DO NOTHING";
     const STREAM: &str =
         "INSERT INTO camcount.stream_state (camera_id, stream_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -181,10 +174,6 @@ fn register_stream(camera_id: &str, stream_id: &str) -> Result<()> {
     let stream = [camera_id.into(), stream_id.into()];
     if database::value::<bool>(KNOWN, &stream)?.is_some() {
         remember(camera_id, stream_id);
-        return Ok(());
-    }
-    // Somebody else is making it known, in a transaction that may stay open: nobody waits for that.
-    if database::value::<bool>(TRY, &stream[..1])? != Some(true) {
         return Ok(());
     }
     database::run(CAMERA, &stream[..1])?;

@@ -12,8 +12,20 @@ use crate::error::{Error, Result};
 /// SQLSTATE configuration_limit_exceeded.
 const FULL: &str = "53400";
 
-/// Takes places for so many items, at least `least` of them, and returns how many. Without shared memory there is no
-/// limit.
+/// Takes places for so many items if there are as many. Without shared memory there is no limit.
+pub fn has_room(queue: &Queue, items: usize) -> Result<bool> {
+    if items == 0 || !shared::is_there() {
+        return Ok(true);
+    }
+    let key = ready(queue)?;
+    let taken = take_places(queue, key, items);
+    if taken < items {
+        unused(queue, taken)?;
+    }
+    Ok(taken == items)
+}
+
+/// Takes places for so many items, at least `least` of them, and returns how many.
 ///
 /// # Errors
 /// A full queue, where it cannot make room by dropping its oldest frames.
@@ -30,7 +42,8 @@ pub fn admit(queue: &Queue, items: usize, least: usize) -> Result<usize> {
         admitted += dropped;
     }
     if admitted < least {
-        let size = GAUGES.exclusive().get(key).map_or(0, |gauge| gauge.size) - admitted as i64;
+        unused(queue, admitted)?;
+        let size = GAUGES.exclusive().get(key).map_or(0, |gauge| gauge.size);
         return Err(Error::QueueFull { queue: queue.queue_id.clone(), size, max_size: queue.max_size });
     }
     Ok(admitted)
@@ -71,12 +84,18 @@ fn drop_oldest(queue: &Queue, key: QueueKey, items: usize) -> Result<usize> {
             most: items - taken_over,
             lease: 1_000_000,
             lanes: FRAMES..FRAMES + 1,
+            arrivals_only: true,
         };
         claim::take(&request, key, request.most, |_, lease| waiting.push(lease.key.item))?;
     }
     let leases = finish::mark(waiting.into_iter(), None);
     let dropped = finish::finish(key, &leases, &Outcome::Dropped { code: FULL, message: MESSAGE })?;
     Ok(taken_over + dropped.len())
+}
+
+/// To be called before a change that is to be noted afterwards: what is counted then would be counted twice.
+pub fn count_first(queue: &Queue) -> Result<()> {
+    if shared::is_there() { ready(queue).map(drop) } else { Ok(()) }
 }
 
 /// Items came in past the limit: dead letters that are put up again.

@@ -1,6 +1,6 @@
 //! Giving out items: leases that ran out first, then retries that are due, then what has arrived.
 
-use camcount_queue::lease::Lease;
+use camcount_queue::lease::{Lease, Row as Place};
 use pgrx::Spi;
 
 use super::effects::{self, Effect};
@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub lease: i64,
     /// Which of the priorities: see [`PRIORITIES`].
     pub lanes: std::ops::Range<usize>,
+    /// Nothing that was claimed before.
+    pub arrivals_only: bool,
 }
 
 /// Leases up to so many items and hands each to `give`. Returns how many.
@@ -51,8 +53,9 @@ pub fn take(
     most: usize,
     give: impl FnMut(&Stored<'_>, &Lease),
 ) -> Result<usize> {
-    let now = shared::now();
     let _lock = Lock::take(request.queue.number, Purpose::Claim);
+    // The lock may have been waited for.
+    let now = shared::now();
     // Before the order's snapshot: rows that were on their way into another partition until the lock was had are seen.
     let messages =
         Messages::open(0)?.ok_or_else(|| Error::Denied { table: "realtime_data_ingestion".into() })?;
@@ -69,12 +72,16 @@ pub fn take(
         given: 0,
         give,
     };
-    giving.expired()?;
+    if !request.arrivals_only {
+        giving.expired()?;
+    }
     if room == 0 && giving.given == 0 {
         return Err(Error::TooManyLeases(shared::MOST_LEASES));
     }
     if room > 0 {
-        giving.retries()?;
+        if !request.arrivals_only {
+            giving.retries()?;
+        }
         giving.arrivals()?;
     }
     Ok(giving.settle())
@@ -106,36 +113,35 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
             .into_iter()
             .partition(|lease| i32::from(lease.attempts) >= self.request.queue.max_attempts);
         for lease in alive {
-            let item = finish::item_of(&lease);
-            if !self.is_done() && !self.offer(&item, Some(&lease))? {
-                // It is finished, or gone.
-                HELD.exclusive().remove(lease.key);
+            if !self.is_done() && !self.offer(&finish::item_of(&lease), Some(&lease))? {
+                end_expired(&lease);
             }
         }
         let reason = Outcome::Failed {
             code: LEASE_EXPIRED,
             message: "its lease ran out, and it had no attempts left",
         };
-        finish::mark(dead.iter().map(|lease| lease.key.item), None);
+        let dead = finish::mark_expired(&dead, self.now);
         finish::finish(self.key, &dead, &reason).map(drop)
     }
 
     /// Those of this queue, as many as there is use for; notes when the next one is due.
     fn take_expired(&self) -> Vec<Lease> {
+        const SOON: i64 = 1_000_000;
         let (queue, now) = (self.request.queue.number, self.now);
-        let held = HELD.share();
-        let own = || {
-            held.leases.iter().filter(|lease| {
-                lease.queue == queue && lease.key.database == self.key.database && !lease.is_finishing
-            })
-        };
+        // In this order everywhere; and together, so that nothing is noted in between.
+        let (mut gauges, held) = (GAUGES.exclusive(), HELD.share());
+        let own = || held.leases.iter().filter(|lease| lease.queue == queue && is_of(lease, self.key));
         let mut expired: Vec<Lease> = own().filter(|lease| lease.has_expired(now)).copied().collect();
-        let next = own().filter(|lease| !lease.has_expired(now)).map(|lease| lease.until).min();
-        drop(held);
         expired.sort_by_key(|lease| (-lease.priority, lease.key.item));
         let is_rest = expired.len() > self.most;
         expired.truncate(self.most);
-        gauge(self.key, |gauge| gauge.next_expiry = if is_rest { 0 } else { next.unwrap_or(i64::MAX) });
+        // What is being finished may come back.
+        let next =
+            own().filter(|lease| !lease.has_expired(now)).map(|lease| lease.until.max(now + SOON)).min();
+        if let Some(gauge) = gauges.get(self.key) {
+            gauge.next_expiry = if is_rest { 0 } else { next.unwrap_or(i64::MAX) };
+        }
         expired
     }
 
@@ -148,6 +154,10 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
                 * 1000000 FROM camcount.queue_retries WHERE queue_id = $1";
         if self.is_done() || gauge(self.key, |gauge| gauge.next_retry).is_none_or(|at| at > self.now) {
             return Ok(());
+        }
+        // What is put up meanwhile lowers it again. A transaction with a snapshot of its own does not see that.
+        if !has_own_snapshot() {
+            gauge(self.key, |gauge| gauge.next_retry = i64::MAX);
         }
         // Those that are leased are still there.
         let most = self.most + shared::MOST_LEASES - HELD.share().leases.room();
@@ -172,7 +182,7 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
         }
         let next = database::value::<pgrx::AnyNumeric>(NEXT, &[queue_id.into()])?;
         let next = next.and_then(|next| i64::try_from(next.floor()).ok()).unwrap_or(i64::MAX);
-        gauge(self.key, |gauge| gauge.next_retry = next.max(self.now));
+        gauge(self.key, |gauge| gauge.next_retry = gauge.next_retry.min(next.max(self.now)));
         Ok(())
     }
 
@@ -209,37 +219,26 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
             return Ok(false);
         }
         let retries = row.get::<i32>(column::RETRY_COUNT).unwrap_or(0);
-        let attempts = before.map_or(0, |before| before.attempts).max(retries.clamp(0, 10_000) as u16) + 1;
+        let attempts = before.map_or(0, |before| before.attempts).max(retries.clamp(0, 60_000) as u16);
         let row_id = row.row_id();
-        let mut lease = Lease {
+        let lease = Lease {
             key: item_key(item.id),
             frame_timestamp: item.frame_timestamp,
             claimed_at: self.now,
             until: self.now.saturating_add(self.request.lease),
             queue: self.request.queue.number,
+            row: Place { block: row_id.block, line: row_id.line },
             priority: row.get::<i32>(column::PROCESSING_PRIORITY).unwrap_or(0) as i16,
-            attempts,
+            attempts: attempts.saturating_add(1),
             is_retry,
             ..Lease::default()
         };
-        (self.give)(&row, &lease);
-        lease.row = self.messages.place(item, row_id);
-        self.enter(lease)?;
-        Ok(true)
-    }
-
-    /// From here on it counts, unless the transaction aborts.
-    fn enter(&mut self, lease: Lease) -> Result<()> {
-        let full = || Error::TooManyLeases(shared::MOST_LEASES);
-        let mut held = HELD.exclusive();
-        let worker = held.workers.number(self.request.worker).ok_or_else(full)?;
-        if !held.insert(Lease { worker, ..lease }) {
-            return Err(full());
+        if !enter(self.request.worker, lease, before.filter(|before| before.key == lease.key))? {
+            return Ok(true);
         }
-        drop(held);
-        effects::add(Effect::Claimed { key: lease.key });
         self.given += 1;
-        Ok(())
+        (self.give)(&row, &lease);
+        Ok(true)
     }
 
     fn settle(self) -> usize {
@@ -248,5 +247,55 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
             gauge(self.key, |gauge| gauge.next_expiry = gauge.next_expiry.min(until));
         }
         self.given
+    }
+}
+
+/// Enters a lease; from here on it counts, unless the transaction aborts. False where the lease that the item had is no
+/// longer as it was, or where it has one meanwhile.
+fn enter(worker: &str, lease: Lease, before: Option<&Lease>) -> Result<bool> {
+    let full = || Error::TooManyLeases(shared::MOST_LEASES);
+    let mut held = HELD.exclusive();
+    let current = held.leases.get_mut(lease.key).map(|lease| *lease);
+    let is_as_before = match (current, before) {
+        (None, None) => true,
+        (Some(current), Some(before)) => is_same(&current, before) && current.has_expired(lease.claimed_at),
+        _ => false,
+    };
+    if !is_as_before {
+        return Ok(false);
+    }
+    let worker = held.workers.number(worker).ok_or_else(full)?;
+    if !held.insert(Lease { worker, ..lease }) {
+        return Err(full());
+    }
+    drop(held);
+    effects::add(Effect::Claimed { key: lease.key, claimed_at: lease.claimed_at });
+    Ok(true)
+}
+
+/// Of an item that is finished or gone.
+fn end_expired(lease: &Lease) {
+    let mut held = HELD.exclusive();
+    if held.leases.get_mut(lease.key).is_some_and(|current| is_same(current, lease) && !current.is_finishing)
+    {
+        held.remove(lease.key);
+    }
+}
+
+/// Whether it is the same lease, and not a later one of the same item.
+fn is_same(a: &Lease, b: &Lease) -> bool {
+    (a.key, a.claimed_at, a.until, a.worker) == (b.key, b.claimed_at, b.until, b.worker)
+}
+
+fn is_of(lease: &Lease, queue: QueueKey) -> bool {
+    (lease.key.database, lease.key.queues) == (queue.database, queue.table)
+}
+
+/// Whether the transaction works with the snapshot that it took first.
+pub fn has_own_snapshot() -> bool {
+    // SAFETY: the current transaction's isolation level, 0 to 3; from repeatable read on it keeps its snapshot.
+    #[allow(unsafe_code)]
+    unsafe {
+        pgrx::pg_sys::XactIsoLevel >= pgrx::pg_sys::XACT_REPEATABLE_READ as i32
     }
 }

@@ -14,7 +14,9 @@ pub enum Effect {
     /// Items came into a queue, and count already.
     Entered { queue: QueueKey, items: i64 },
     /// An item was leased.
-    Claimed { key: Key },
+    Claimed { key: Key, claimed_at: i64 },
+    /// Items have come in for which nobody was told.
+    Arrived { queue: QueueKey },
     /// A leased item was finished, or put up for another attempt.
     Finished { key: Key },
     /// Items of a queue are finished.
@@ -49,7 +51,17 @@ pub fn add(effect: Effect) {
         }
         pg_sys::GetCurrentSubTransactionId()
     };
-    EFFECTS.with_borrow_mut(|effects| effects.push((subtransaction, effect)));
+    EFFECTS.with_borrow_mut(|effects| {
+        // Of many messages in one transaction.
+        if let (Some((id, Effect::Entered { queue, items })), Effect::Entered { queue: other, items: more }) =
+            (effects.last_mut(), effect)
+            && (*id, *queue) == (subtransaction, other)
+        {
+            *items += more;
+            return;
+        }
+        effects.push((subtransaction, effect));
+    });
 }
 
 #[pg_guard]
@@ -109,6 +121,11 @@ fn apply(effects: Vec<(pg_sys::SubTransactionId, Effect)>) {
         match effect {
             Effect::Entered { .. } | Effect::Claimed { .. } => {}
             Effect::Finished { key } => drop(held.remove(key)),
+            Effect::Arrived { queue } => {
+                if let Some(gauge) = gauges.get(queue) {
+                    gauge.owes_notification = true;
+                }
+            }
             Effect::Left { queue, items, end, busy } => {
                 let Some(gauge) = gauges.get(queue) else { continue };
                 gauge.size -= items;
@@ -144,8 +161,11 @@ fn undo(effects: impl Iterator<Item = Effect>) {
                     gauge.size -= items;
                 }
             }
-            Effect::Claimed { key } => {
+            Effect::Claimed { key, claimed_at } => {
                 let Some(lease) = held.leases.get_mut(key) else { continue };
+                if lease.claimed_at != claimed_at {
+                    continue;
+                }
                 // Whoever comes next gets it at once, and the attempt does not count.
                 lease.until = i64::MIN;
                 lease.attempts = lease.attempts.saturating_sub(1);
@@ -154,9 +174,13 @@ fn undo(effects: impl Iterator<Item = Effect>) {
             Effect::Finished { key } => {
                 if let Some(lease) = held.leases.get_mut(key) {
                     lease.is_finishing = false;
+                    let until = lease.until;
+                    gauges
+                        .of_database(key.database)
+                        .for_each(|gauge| gauge.next_expiry = gauge.next_expiry.min(until));
                 }
             }
-            Effect::Left { .. } | Effect::Retry { .. } => {}
+            Effect::Left { .. } | Effect::Retry { .. } | Effect::Arrived { .. } => {}
         }
     }
 }

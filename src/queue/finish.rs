@@ -71,6 +71,21 @@ pub fn mark(items: impl Iterator<Item = i64>, worker: Option<&str>) -> Vec<Lease
     marked
 }
 
+/// As [`mark`], for leases that ran out, and that nobody has extended, taken or begun to finish meanwhile.
+pub fn mark_expired(leases: &[Lease], now: i64) -> Vec<Lease> {
+    let mut held = HELD.exclusive();
+    let mut marked = Vec::new();
+    for lease in leases {
+        let Some(current) = held.leases.get_mut(lease.key) else { continue };
+        if current.claimed_at == lease.claimed_at && current.has_expired(now) {
+            current.is_finishing = true;
+            marked.push(*current);
+            effects::add(Effect::Finished { key: lease.key });
+        }
+    }
+    marked
+}
+
 /// The name of the worker that a lease is of.
 pub fn worker_of(lease: &Lease) -> String {
     HELD.share().workers.text(lease.worker).to_owned()
@@ -82,7 +97,9 @@ pub fn finish(queue: QueueKey, leases: &[Lease], outcome: &Outcome<'_>) -> Resul
         return Ok(Vec::new());
     }
     let now = shared::now();
-    let finished = match Messages::open(pg_sys::ACL_UPDATE)? {
+    let messages = Messages::open(pg_sys::ACL_UPDATE)?
+        .and_then(|mut messages| messages.reach_all(leases).then_some(messages));
+    let finished = match messages {
         Some(messages) => change(messages, leases, outcome, now)?,
         None => execute(leases, outcome, now)?,
     };
@@ -98,7 +115,9 @@ pub fn finish(queue: QueueKey, leases: &[Lease], outcome: &Outcome<'_>) -> Resul
         database::run(NO_RETRY, &[retries.into()])?;
     }
     if outcome.end() == End::Failed {
-        let (ids, times) = keys(leases)?;
+        let dead: Vec<Lease> =
+            leases.iter().filter(|lease| finished.contains(&lease.key.item)).copied().collect();
+        let (ids, times) = keys(&dead)?;
         database::run(BURY, &[ids.into(), times.into()])?;
     }
     let busy = leases.iter().map(|lease| now - lease.claimed_at).sum();
@@ -178,7 +197,7 @@ fn execute(leases: &[Lease], outcome: &Outcome<'_>, now: i64) -> Result<Vec<i64>
     let (ids, times) = keys(leases)?;
     let counts: Vec<i32> = leases.iter().map(|lease| retries(lease, outcome)).collect();
     let claimed = leases.iter().map(|lease| timestamp(lease.claimed_at)).collect::<Result<Vec<_>>>()?;
-    let worker = leases.first().map(worker_of);
+    let workers: Vec<String> = leases.iter().map(worker_of).collect();
     let (code, message) = outcome.reason().unzip();
     Spi::connect_mut(|client| {
         let arguments = [
@@ -187,7 +206,7 @@ fn execute(leases: &[Lease], outcome: &Outcome<'_>, now: i64) -> Result<Vec<i64>
             counts.into(),
             claimed.into(),
             outcome.status().into(),
-            worker.into(),
+            workers.into(),
             code.into(),
             message.into(),
             timestamp(now)?.into(),

@@ -1,6 +1,7 @@
 //! The SQL functions for outside workers.
 
 use camcount_queue::lease::Lease;
+use camcount_queue::names::LENGTH as NAME_LENGTH;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -9,18 +10,22 @@ use pgrx::prelude::*;
 use super::claim::{self, Request};
 use super::effects::{self, Effect, End};
 use super::finish::{self, Outcome};
+use super::messages::Messages;
 use super::messages::column;
 use super::settings::{self, Queue};
 use super::shared::{self, HELD, LANES};
-use super::{Lock, Purpose, item_key, ready};
+use super::{Lock, Purpose, item_key, notify, ready};
 use crate::arguments::{name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::rows::{Returned, Row, Stored};
 use crate::settings::retry_backoff_ms;
+use crate::worker::wake;
 
 /// Items of one claim at most.
 const MOST_ITEMS: i32 = 10_000;
+/// The longest wait for another attempt, in microseconds: a year.
+const LONGEST_PAUSE: i64 = 366 * 86_400_000_000;
 /// Leases of a day and more are a mistake.
 const LONGEST_LEASE: i64 = 86_400_000_000;
 
@@ -43,7 +48,10 @@ fn claim_queue_items(
     call: pg_sys::FunctionCallInfo,
 ) -> Result<Option<i32>, ErrorReport> {
     let queue = settings::queue(name(p_queue_id, "p_queue_id")?)?;
-    let worker = text(p_worker, "p_worker", camcount_queue::names::LENGTH)?;
+    let worker = text(p_worker, "p_worker", NAME_LENGTH)?;
+    if worker.len() > NAME_LENGTH {
+        return Err(Error::invalid("p_worker", format!("must be at most {NAME_LENGTH} bytes long")).into());
+    }
     let most = required(p_max_items, "p_max_items")?;
     if !(1..=MOST_ITEMS).contains(&most) {
         return Err(Error::invalid("p_max_items", format!("must be 1 to {MOST_ITEMS}, got {most}")).into());
@@ -51,7 +59,14 @@ fn claim_queue_items(
     let lease = duration(p_lease, "p_lease")?;
     let mut returned = Returned::begin(call);
     if queue.is_served {
-        let request = Request { queue: &queue, worker, most: most as usize, lease, lanes: 0..LANES };
+        let request = Request {
+            queue: &queue,
+            worker,
+            most: most as usize,
+            lease,
+            lanes: 0..LANES,
+            arrivals_only: false,
+        };
         claim::claim(&request, |row, lease| returned.put(&claimed(row, lease)))?;
     }
     Ok(None)
@@ -99,12 +114,17 @@ fn complete_queue_items(
 
 fn marked(ids: Option<Vec<Option<i64>>>, worker: Option<&str>) -> Result<Vec<Lease>> {
     let ids = required(ids, "p_ids")?;
-    needs_memory()?;
+    prepare()?;
     Ok(finish::mark(ids.into_iter().flatten(), worker))
 }
 
-fn needs_memory() -> Result<()> {
-    if shared::is_there() { Ok(()) } else { Err(Error::NotPreloaded { what: "a queue" }) }
+/// Leases can be looked up, and the user may change what they are of.
+fn prepare() -> Result<()> {
+    if !shared::is_there() {
+        return Err(Error::NotPreloaded { what: "a queue" });
+    }
+    settings::queues()?;
+    Messages::open(0).map(drop)
 }
 
 /// Leases with their queues; those of a queue that is gone are as good as finished.
@@ -134,7 +154,10 @@ fn fail_queue_item(
     let (code, message) =
         (required(p_error_code, "p_error_code")?, required(p_error_message, "p_error_message")?);
     let pause = p_retry_after.map(|pause| not_negative(&pause, "p_retry_after")).transpose()?;
-    needs_memory()?;
+    if pause.is_some_and(|pause| pause > LONGEST_PAUSE) {
+        return Err(Error::invalid("p_retry_after", "must be a year at most").into());
+    }
+    prepare()?;
     let leases = finish::mark(std::iter::once(id), p_worker);
     let Some((queue, leases)) = by_queue(leases)?.pop() else {
         return Err(Error::NotLeased { item: id, worker: p_worker.map(str::to_owned) }.into());
@@ -186,7 +209,8 @@ fn extend_lease(
 ) -> Result<Vec<i64>, ErrorReport> {
     let ids = required(p_ids, "p_ids")?;
     let until = shared::now().saturating_add(duration(p_lease, "p_lease")?);
-    needs_memory()?;
+    prepare()?;
+    let mut expiries = Vec::new();
     let mut held = HELD.exclusive();
     let shared::Held { leases, workers } = &mut *held;
     let mut extended = Vec::new();
@@ -195,9 +219,22 @@ fn extend_lease(
         if !lease.is_finishing && p_worker.is_none_or(|worker| workers.is(lease.worker, worker)) {
             lease.until = until;
             extended.push(id);
+            expiries.push(lease.queue);
         }
     }
+    drop(held);
+    note_expiry(&expiries, until)?;
     Ok(extended)
+}
+
+/// Leases of these queues end at that time.
+fn note_expiry(queues: &[i64], until: i64) -> Result<()> {
+    for queue in settings::queues()?.values().filter(|queue| queues.contains(&queue.number)) {
+        if let Some(gauge) = shared::GAUGES.exclusive().get(super::key(queue)) {
+            gauge.next_expiry = gauge.next_expiry.min(until);
+        }
+    }
+    Ok(())
 }
 
 /// Puts dead letters of a queue up again, as if they had just come in: those with `p_ids`, or all. Returns how many.
@@ -208,9 +245,14 @@ fn requeue_failed(
 ) -> Result<i64, ErrorReport> {
     const REQUEUE: &str = include_str!("requeue.sql");
     let queue = settings::queue(name(p_queue_id, "p_queue_id")?)?;
+    super::admission::count_first(&queue)?;
     let requeued = database::value::<i64>(REQUEUE, &[queue.queue_id.as_str().into(), p_ids.into()])?;
     let items = requeued.unwrap_or(0);
     super::admission::entered(&queue, items)?;
+    if items > 0 {
+        wake::on_commit(wake::Sleeper::Vision);
+        notify::arrived(&queue)?;
+    }
     Ok(items)
 }
 
@@ -219,10 +261,16 @@ fn requeue_failed(
 fn purge_queue(p_queue_id: Option<&str>) -> Result<i64, ErrorReport> {
     const PURGE: &str = include_str!("purge.sql");
     let queue = settings::queue(name(p_queue_id, "p_queue_id")?)?;
+    super::admission::count_first(&queue)?;
     // Nobody claims what is being given up.
     Lock::take(queue.number, Purpose::Claim).keep();
     let leased: Vec<i64> = if shared::is_there() {
-        HELD.share().leases.iter().map(|lease| lease.key.item).collect()
+        let (now, own) = (shared::now(), item_key(0));
+        let held = HELD.share();
+        let own = held.leases.iter().filter(|lease| {
+            (lease.key.database, lease.key.queues) == (own.database, own.queues) && !lease.has_expired(now)
+        });
+        own.map(|lease| lease.key.item).collect()
     } else {
         Vec::new()
     };
@@ -245,9 +293,10 @@ fn queue_leases() -> TableIterator<
     ),
 > {
     let mut rows = Vec::new();
-    if shared::is_there() {
-        let (held, database, now) = (HELD.share(), super::my_database(), shared::now());
-        for lease in held.leases.iter().filter(|lease| lease.key.database == database) {
+    if shared::is_there() && settings::queues().is_ok() {
+        let (held, own, now) = (HELD.share(), item_key(0), shared::now());
+        let is_own = |lease: &&Lease| (lease.key.database, lease.key.queues) == (own.database, own.queues);
+        for lease in held.leases.iter().filter(is_own) {
             if !lease.has_expired(now) {
                 rows.push((
                     lease.key.item,
@@ -285,8 +334,7 @@ fn queue_figures() -> Result<
     let mut rows = Vec::new();
     if shared::is_there() {
         for queue in settings::queues()?.values() {
-            let key = ready(queue)?;
-            if let Some(gauge) = shared::GAUGES.exclusive().get(key) {
+            if let Some(gauge) = shared::figures(super::key(queue)) {
                 let finished_at = (gauge.finished_at != 0).then_some(gauge.finished_at);
                 rows.push((
                     queue.queue_id.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use camcount_queue::lease::Row as Place;
+use camcount_queue::lease::Lease;
 use pgrx::prelude::*;
 
 use super::order::Item;
@@ -56,7 +56,7 @@ impl Messages {
         let table = Relation::named(c"realtime_data_ingestion");
         let table = table
             .ok_or_else(|| Error::Missing { kind: "table", name: "realtime_data_ingestion".to_owned() })?;
-        table.check_readable()?;
+        table.check_rights(&[pg_sys::ACL_SELECT, pg_sys::ACL_UPDATE])?;
         if rights != 0 && !table.is_plain(MESSAGE_COLUMNS, &MESSAGES, rights) {
             return Ok(None);
         }
@@ -80,16 +80,18 @@ impl Messages {
         }
     }
 
-    /// Where an item's message is found again, for a lease.
-    pub fn place(&mut self, item: &Item, row: RowId) -> Place {
-        let table = self.partition(item.frame_timestamp).map_or(0, |partition| partition.leaf.oid().to_u32());
-        Place { table, block: row.block, line: row.line }
+    /// Whether all the items' partitions can be used: those that only the executor can change cannot.
+    pub fn reach_all(&mut self, leases: &[Lease]) -> bool {
+        leases.iter().all(|lease| self.partition(lease.frame_timestamp).is_some())
     }
 
     fn partition(&mut self, frame_timestamp: i64) -> Option<&mut Partition> {
         let oid = self.table.partition_for(frame_timestamp)?;
         if !self.partitions.contains_key(&oid) {
             let relation = Relation::open(oid);
+            if !relation.has_columns_of(&self.table) {
+                return None;
+            }
             let known = (self.rights != 0).then_some(&MESSAGES);
             let key = Relation::open(relation.primary_key()?);
             let leaf = Leaf::open(relation, MESSAGE_COLUMNS, known, 0)?;

@@ -26,7 +26,7 @@ pub const FRAMES: usize = 3;
 
 /// Identifies an item of this database.
 pub fn item_key(item: i64) -> Key {
-    Key { database: my_database(), item }
+    Key { database: my_database(), queues: settings::table().to_u32(), item }
 }
 
 fn my_database() -> u32 {
@@ -41,11 +41,21 @@ pub fn ready(queue: &Queue) -> Result<QueueKey> {
     if !shared::is_there() {
         return Err(Error::NotPreloaded { what: "a queue" });
     }
-    let key = QueueKey { database: my_database(), table: settings::table().to_u32(), number: queue.number };
+    // SAFETY: asks whether the server is a standby.
+    #[allow(unsafe_code)]
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return Err(Error::Standby);
+    }
+    let key = key(queue);
     if !shared::enter(key, shared::now()) {
         count(queue, key)?;
     }
     Ok(key)
+}
+
+/// The queue's key in shared memory.
+pub fn key(queue: &Queue) -> QueueKey {
+    QueueKey { database: my_database(), table: settings::table().to_u32(), number: queue.number }
 }
 
 /// The first to need the figures after a start counts what waits; others wait for it.

@@ -3,6 +3,7 @@
 
 use pgrx::prelude::*;
 
+use super::effects::{self, Effect};
 use super::ready;
 use super::settings::{self, Queue};
 use super::shared::{self, GAUGES};
@@ -25,14 +26,14 @@ pub fn arrived(queue: &Queue) -> Result<()> {
         let is_due = now - gauge.notified_at >= PAUSE;
         if is_due {
             gauge.notified_at = now;
-        } else if !gauge.owes_notification {
-            wake::on_commit(wake::Sleeper::Maintenance);
         }
-        gauge.owes_notification = !is_due;
         is_due
     };
     if is_due {
         send(&queue.queue_id);
+    } else {
+        effects::add(Effect::Arrived { queue: key });
+        wake::on_commit(wake::Sleeper::Maintenance);
     }
     Ok(())
 }
@@ -43,7 +44,7 @@ pub fn send_owed() -> Result<()> {
         return Ok(());
     }
     for queue in settings::queues()?.values() {
-        let (key, now) = (ready(queue)?, shared::now());
+        let (key, now) = (super::key(queue), shared::now());
         let is_owed = GAUGES.exclusive().get(key).is_some_and(|gauge| {
             let is_owed = gauge.owes_notification && now - gauge.notified_at >= PAUSE;
             if is_owed {

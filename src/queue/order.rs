@@ -40,7 +40,7 @@ impl Order {
         let table = Relation::named(c"waiting_entries").ok_or_else(|| missing("waiting_entries"))?;
         let index =
             Relation::named(c"waiting_entries_pkey").ok_or_else(|| missing("waiting_entries_pkey"))?;
-        table.check_readable()?;
+        table.check_rights(&[pg_sys::ACL_SELECT])?;
         let (horizon, own) = horizon();
         // After the horizon: what had ended by then can be seen.
         let snapshot = Snapshot::latest();

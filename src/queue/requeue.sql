@@ -15,7 +15,8 @@ WITH dead AS (
     -- A line pointer of 0 is none: the messages are found by their key.
     INSERT INTO camcount.waiting_entries
         (id, queue_id, item_priority, transaction_id, queued_at, item_ids, frame_timestamps, row_ids)
-    SELECT min(id), $1, processing_priority, 0, clock_timestamp(),
+    -- An id of its own: an earlier entry may begin with the same message.
+    SELECT nextval('camcount.realtime_data_ingestion_id_seq'), $1, processing_priority, 0, clock_timestamp(),
            array_agg(id ORDER BY id), array_agg(frame_timestamp ORDER BY id),
            array_agg(4294967295::bigint << 16 ORDER BY id)
     FROM (SELECT *, (row_number() OVER (PARTITION BY processing_priority ORDER BY id) - 1) / 64 AS part

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::claim;
 use crate::database;
 use crate::error::{Error, Result};
 
@@ -28,6 +29,7 @@ type Queues = HashMap<String, Rc<Queue>>;
 thread_local! {
     static QUEUES: RefCell<Option<Rc<Queues>>> = RefCell::default();
     static TABLE: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
     static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -48,8 +50,12 @@ pub fn queues() -> Result<Rc<Queues>> {
         return Ok(queues);
     }
     watch();
+    let changes = CHANGES.get();
     let queues = Rc::new(read()?);
-    QUEUES.set(Some(Rc::clone(&queues)));
+    // A transaction that keeps its snapshot may have read what is no longer so.
+    if CHANGES.get() == changes && !claim::has_own_snapshot() {
+        QUEUES.set(Some(Rc::clone(&queues)));
+    }
     Ok(queues)
 }
 
@@ -92,6 +98,7 @@ fn watch() {
 #[allow(unsafe_code)]
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, table: pg_sys::Oid) {
     if table == pg_sys::InvalidOid || table == TABLE.get() || TABLE.get() == pg_sys::InvalidOid {
+        CHANGES.set(CHANGES.get().wrapping_add(1));
         QUEUES.set(None);
     }
 }

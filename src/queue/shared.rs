@@ -11,7 +11,7 @@ use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 use crate::worker::registry;
 
 /// Queues of all databases that can be in use at once.
-const QUEUES: usize = 64;
+const QUEUES: usize = 128;
 /// Four priorities: see `Identity::priority`.
 pub const LANES: usize = 4;
 
@@ -178,6 +178,11 @@ pub fn initialise() {
 /// Whether there is shared memory: the library was preloaded.
 pub fn is_there() -> bool {
     registry::preloaded()
+}
+
+/// A queue's figures, where it has any.
+pub fn figures(key: QueueKey) -> Option<Gauge> {
+    GAUGES.exclusive().get(key).map(|gauge| *gauge)
 }
 
 /// Makes sure that the queue has figures; returns whether they have been counted.

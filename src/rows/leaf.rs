@@ -39,11 +39,6 @@ impl Leaf {
         Some(Self { slots: Vec::new(), indexes, table })
     }
 
-    /// Identifies the table.
-    pub fn oid(&self) -> Oid {
-        self.table.oid()
-    }
-
     /// Writes rows and returns where they are.
     ///
     /// A row that a unique index has already raises the server's error.
@@ -114,6 +109,8 @@ impl Index {
         unsafe {
             let info = pg_sys::BuildIndexInfo(relation.0);
             let is_plain = (*info).ii_Expressions.is_null()
+                && (*info).ii_ExclusionOps.is_null()
+                && !is_summarizing(info)
                 && (*info).ii_Predicate.is_null()
                 && (*info).ii_ReadyForInserts;
             is_plain.then_some(Self { relation, info })
@@ -187,6 +184,19 @@ impl Drop for Slot {
         // SAFETY: made by `new` and dropped once.
         unsafe { pg_sys::ExecDropSingleTupleTableSlot(self.0) }
     }
+}
+
+/// Whether an index, such as BRIN, also wants to know of changes that touch no other index.
+#[cfg(not(feature = "pg15"))]
+unsafe fn is_summarizing(info: *const pg_sys::IndexInfo) -> bool {
+    // SAFETY: the caller's index is open.
+    unsafe { (*info).ii_Summarizing }
+}
+
+/// PostgreSQL 15 gives them each change as any other index.
+#[cfg(feature = "pg15")]
+unsafe fn is_summarizing(_: *const pg_sys::IndexInfo) -> bool {
+    false
 }
 
 fn index_oids(table: &Relation) -> Vec<Oid> {

@@ -35,12 +35,6 @@ impl Relation {
         Self(unsafe { pg_sys::relation_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) })
     }
 
-    /// Identifies it.
-    pub fn oid(&self) -> Oid {
-        // SAFETY: an open relation is valid.
-        unsafe { (*self.0).rd_id }
-    }
-
     /// Whether rows can be written without the executor: a heap table, or a partitioned one, that has the columns
     /// expected, no triggers and constraints but those known, and no row-level security; and the user has the rights asked
     /// for.
@@ -65,18 +59,20 @@ impl Relation {
         }
     }
 
-    /// Refuses a user who may not read the table, or who sees only some of its rows.
+    /// Refuses a user who lacks one of these rights to the table, or who may see only some of its rows.
     ///
     /// # Errors
     /// As the executor's.
-    pub fn check_readable(&self) -> Result<()> {
+    pub fn check_rights(&self, rights: &[u32]) -> Result<()> {
         // SAFETY: an open relation is valid, and its name ends with NUL.
         unsafe {
             let class = &*(*self.0).rd_rel;
-            let may_read =
-                pg_sys::pg_class_aclcheck((*self.0).rd_id, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into())
-                    == pg_sys::AclResult::ACLCHECK_OK;
-            if may_read && !class.relrowsecurity {
+            let user = pg_sys::GetUserId();
+            let has_all = rights.iter().all(|&right| {
+                pg_sys::pg_class_aclcheck((*self.0).rd_id, user, right.into())
+                    == pg_sys::AclResult::ACLCHECK_OK
+            });
+            if has_all && !class.relrowsecurity {
                 return Ok(());
             }
             let table = CStr::from_ptr(class.relname.data.as_ptr()).to_string_lossy().into_owned();

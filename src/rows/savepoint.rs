@@ -4,8 +4,9 @@ use std::panic::AssertUnwindSafe;
 
 use pgrx::prelude::*;
 
-/// Runs `body` in a subtransaction. `None`, with all of it undone, where a unique index refused a row.
-pub fn unless_there<T>(body: impl FnOnce() -> T) -> Option<T> {
+/// Runs `body` in a subtransaction. `None`, with all of it undone, where that is what it returns, or where a unique index
+/// refused a row.
+pub fn unless_there<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
     // SAFETY: as PL/pgSQL runs a block with exceptions: the memory context and the resource owner stay the caller's.
     let (context, owner) = unsafe {
         let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
@@ -27,8 +28,8 @@ pub fn unless_there<T>(body: impl FnOnce() -> T) -> Option<T> {
     };
     PgTryBuilder::new(AssertUnwindSafe(|| {
         let value = body();
-        end(true);
-        Some(value)
+        end(value.is_some());
+        value
     }))
     .catch_when(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION, |_| {
         end(false);

@@ -233,7 +233,8 @@ impl Queues {
             return Ok(());
         }
         let seconds = self.rolled_up.elapsed().as_secs_f64().max(0.001);
-        let before = JsonB(std::mem::take(&mut self.figures.0));
+        self.next = Instant::now() + Self::PAUSE;
+        let before = JsonB(self.figures.0.clone());
         let figures = process::transaction(|| {
             notify::send_owed()?;
             database::value::<JsonB>(ROLL_UP, &[seconds.into(), before.into()])
@@ -257,17 +258,24 @@ impl Queues {
     /// were removed are still in the way.
     fn remove_entries(&mut self) -> Result<i64> {
         const MOST: i32 = 100;
-        const REMOVE: &str = "SELECT camcount.remove_finished_entries($1)";
+        const REMOVE: &str =
+            "SELECT camcount.remove_finished_entries($1, CASE WHEN $2 THEN random() ELSE 0 END)";
         if self.next_removal > Instant::now() {
             return Ok(0);
         }
         let started = Instant::now();
         let mut removed = 0;
-        loop {
-            let some = process::transaction(|| database::value::<i64>(REMOVE, &[MOST.into()]))?.unwrap_or(0);
-            removed += some;
-            if some < i64::from(MOST) || started.elapsed() > Self::PAUSE / 10 {
-                break;
+        // From the front, and then from anywhere: at the front may be what nobody wants.
+        for from_anywhere in [false, true] {
+            loop {
+                let some = process::transaction(|| {
+                    database::value::<i64>(REMOVE, &[MOST.into(), from_anywhere.into()])
+                })?
+                .unwrap_or(0);
+                removed += some;
+                if some < i64::from(MOST) || started.elapsed() > Self::PAUSE / 10 {
+                    break;
+                }
             }
         }
         self.next_removal = Instant::now() + started.elapsed() * 30;

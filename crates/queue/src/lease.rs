@@ -5,6 +5,8 @@
 pub struct Key {
     /// Identifies the database.
     pub database: u32,
+    /// Identifies its queues: others, where the database's queues were dropped and made again.
+    pub queues: u32,
     /// Identifies the item; 0 is none.
     pub item: i64,
 }
@@ -12,9 +14,7 @@ pub struct Key {
 /// Where an item's row was last seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The table.
-    pub table: u32,
-    /// Its block.
+    /// The block.
     pub block: u32,
     /// The line in the block.
     pub line: u16,
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn key(item: i64) -> Key {
-        Key { database: 5, item }
+        Key { database: 5, queues: 7, item }
     }
 
     #[test]
@@ -193,8 +193,10 @@ mod tests {
     fn databases_are_kept_apart() {
         let mut leases = Few::default();
         leases.insert(lease(1, 1)).unwrap();
-        assert!(!leases.contains(Key { database: 6, item: 1 }));
-        assert!(leases.remove(Key { database: 6, item: 1 }).is_none());
+        for other in [Key { database: 6, ..key(1) }, Key { queues: 8, ..key(1) }] {
+            assert!(!leases.contains(other));
+            assert!(leases.remove(other).is_none());
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ use pipelines::{Pipeline, Pipelines};
 /// Pause after a round that failed as a whole, and before items are tried again that lack a model.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Pause before another look at a queue whose rate allows no more.
+const HELD_BACK: Duration = Duration::from_millis(200);
+
 /// Entry point of a vision worker; the argument is the database's OID, the extra data its maintenance worker's pid.
 #[pg_guard]
 #[unsafe(no_mangle)]
@@ -113,18 +116,25 @@ impl Vision {
         let worker_id = self.status.worker_id;
         let capacity = self.models.capacity();
         let (pipelines, intake) = (&mut self.pipelines, &mut self.intake);
-        let claimed = process::transaction(|| {
+        // Apart from the claims: outside workers wait for it.
+        let reclaimed = process::transaction(|| {
             if !process::extension_exists() {
                 return Ok(None);
             }
             let reclaimed = claim::reclaim()?;
             pipelines.refresh()?;
             intake.take(pipelines.versions())?;
-            Ok(Some((reclaimed, claim::claim(worker_id, capacity)?)))
+            Ok(Some(reclaimed))
         })?;
-        let Some((reclaimed, claims)) = claimed else { return Ok(Round::Over) };
+        let Some(reclaimed) = reclaimed else { return Ok(Round::Over) };
+        intake.confirm();
+        let is_held_back = intake.is_held_back;
+        let claims = process::transaction(|| claim::claim(worker_id, capacity))?;
         if reclaimed > 0 {
             self.expect_retry();
+        }
+        if is_held_back {
+            self.retry_at = Some(Instant::now() + HELD_BACK);
         }
         if self.figures.is_due() || claims.is_empty() {
             self.roll_up(!claims.is_empty())?;
