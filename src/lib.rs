@@ -58,7 +58,12 @@ extension_sql_file!(
     name = "queue_upkeep",
     requires = ["views", queue::settings::forget_queue_settings]
 );
-extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["queue_upkeep"]);
+extension_sql_file!(
+    "../sql/loading.sql",
+    name = "loading",
+    requires = ["queue_upkeep", ingest::ingest_frame]
+);
+extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["loading"]);
 extension_sql_file!("../sql/start.sql", name = "start", finalize);
 
 /// Called by the server when it loads the library.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use camcount_cluster_tests::cluster::with_cluster;
 use camcount_cluster_tests::material::Material;
 use camcount_cluster_tests::outcome::Outcome;
-use camcount_cluster_tests::queue::{complete, with_queue};
+use camcount_cluster_tests::queue::{complete, fail, with_queue};
 use camcount_cluster_tests::site::{Site, plaza_pipeline, preloaded};
 
 const FRAMES: usize = 200;
@@ -80,6 +80,15 @@ fn what_waits_in_a_dump_is_given_out_where_it_is_restored() -> Result<()> {
         let done = queue.claim(&mut client, "north", 1)?;
         complete(&mut client, &[done[0].id], None)?;
         let held = queue.claim(&mut client, "north", 1)?;
+        // Of a batch whose other items wait: its entry and that of the requeued item begin with the same message.
+        queue.ingest_batch(&mut client, (5, 6), "fail")?;
+        queue.set(&mut client, "max_attempts = 1")?;
+        let batch = queue.claim(&mut client, "north", 3)?;
+        for item in batch.iter().filter(|item| item.frame_number == 5) {
+            fail(&mut client, item.id, None, None)?;
+        }
+        let requeued = client.query_one("SELECT camcount.requeue_failed($1)", &[&queue.0])?;
+        ensure!(requeued.try_get::<_, i64>(0)? == 1);
 
         let dump = site.cluster.path("used.dump");
         site.cluster.run("pg_dump", &["-Fc", "-f", &dump, site.database])?;
@@ -90,7 +99,7 @@ fn what_waits_in_a_dump_is_given_out_where_it_is_restored() -> Result<()> {
         let items = queue.claim(&mut restored.connect()?, "south", 10)?;
         let numbers: Vec<i64> = items.iter().map(|item| item.frame_number).collect();
         // A lease is not in the dump.
-        ensure!(numbers == [held[0].frame_number, 3, 4], "{numbers:?}");
+        ensure!(numbers == [held[0].frame_number, 3, 4, 5, 6], "{numbers:?}");
         Ok(())
     })
 }

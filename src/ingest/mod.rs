@@ -29,7 +29,7 @@ use store::Message;
 /// `normal`.
 #[pg_extern]
 #[allow(clippy::too_many_arguments)]
-fn ingest_frame(
+pub fn ingest_frame(
     p_camera_id: Option<&str>,
     p_stream_id: Option<&str>,
     p_frame_timestamp: Option<TimestampWithTimeZone>,

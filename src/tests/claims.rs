@@ -2,14 +2,20 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::tests::{run, take_in};
+    use crate::tests::{get, run, take_in};
     use crate::worker::vision::claim::{Claim, claim};
+    use crate::worker::vision::intake::Intake;
     use pgrx::prelude::*;
 
     const WORKER: i64 = 1_000_000;
 
     /// Counts of devices, which need no pipeline, one camera after the other.
     fn ingest(cameras: &[&str], messages: i64) {
+        send(cameras, messages);
+        take_in();
+    }
+
+    fn send(cameras: &[&str], messages: i64) {
         for camera in cameras {
             for number in 1..=messages {
                 run(&format!(
@@ -17,7 +23,6 @@ mod tests {
                 ));
             }
         }
-        take_in();
     }
 
     fn attempted(camera: &str) {
@@ -62,5 +67,25 @@ mod tests {
         assert_eq!(taken(4), of(&[("a", 1)]));
         assert_eq!(taken(4), of(&[("b", 2)]));
         assert_eq!(taken(4), of(&[("c", 1)]));
+    }
+
+    /// What a round took and could not commit is taken by the next.
+    #[pg_test]
+    fn a_position_moves_only_with_the_commit() {
+        let mut intake = Intake::default();
+        send(&["a"], 2);
+        let waiting = "SELECT count(*) FROM camcount.stream_items";
+        let undo = "DELETE FROM camcount.stream_items; UPDATE camcount.realtime_data_ingestion SET is_handed_over = false";
+        // As committed by others: what is the session's own is read each time.
+        run("UPDATE camcount.waiting_entries SET transaction_id = 3");
+        for _ in 0..2 {
+            run(undo);
+            intake.take(Vec::new()).unwrap();
+            assert_eq!(get::<i64>(waiting), 2);
+        }
+        intake.confirm();
+        run(undo);
+        intake.take(Vec::new()).unwrap();
+        assert_eq!(get::<i64>(waiting), 0);
     }
 }

@@ -46,6 +46,21 @@ mod tests {
     }
 
     #[pg_test]
+    fn frames_can_be_loaded_through_a_view() {
+        let rows = format!(
+            "SELECT 'gate', 'main', now(), n, decode('{PIXEL}', 'base64') FROM generate_series(1, 3) n"
+        );
+        run(&format!(
+            "INSERT INTO camcount.frame_loader (camera_id, stream_id, frame_timestamp, frame_number, image) {rows}"
+        ));
+        assert!(holds(
+            "SELECT count(*) = 3 AND bool_and(data_payload = '{}') FROM camcount.realtime_data_ingestion
+             WHERE camera_id = 'gate' AND queue_id = 'normal'"
+        ));
+        assert!(holds("SELECT count(*) = 3 FROM camcount.frames WHERE camera_id = 'gate'"));
+    }
+
+    #[pg_test]
     fn a_frame_and_its_queue_item_carry_the_same_time() {
         let id = ingest_pixel("gate", "main", "now()", 1);
         assert!(holds(&format!(
