@@ -20,20 +20,23 @@ pub fn arrived(queue: &Queue) -> Result<()> {
         return Ok(());
     }
     let (key, now) = (ready(queue)?, shared::now());
-    let is_due = {
+    let (is_due, is_owed) = {
         let mut gauges = GAUGES.exclusive();
         let Some(gauge) = gauges.get(key) else { return Ok(()) };
         let is_due = now - gauge.notified_at >= PAUSE;
         if is_due {
             gauge.notified_at = now;
         }
-        is_due
+        (is_due, gauge.owes_notification)
     };
     if is_due {
         send(&queue.queue_id);
     } else {
         effects::add(Effect::Arrived { queue: key });
-        wake::on_commit(wake::Sleeper::Maintenance);
+        // Once: it looks again each second while items come.
+        if !is_owed {
+            wake::on_commit(wake::Sleeper::Maintenance);
+        }
     }
     Ok(())
 }
