@@ -13,7 +13,7 @@ use crate::database;
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
 use crate::queue::settings::Queue;
-use crate::queue::{admission, notify};
+use crate::queue::{admission, notify, shared};
 use crate::worker::wake;
 
 /// How long a stream is taken to be known without another look.
@@ -108,10 +108,7 @@ fn register_streams(messages: &[Message<'_>]) -> Result<()> {
 
 /// The server's clock.
 fn clock() -> Result<TimestampWithTimeZone> {
-    // SAFETY: reads the clock.
-    #[allow(unsafe_code)]
-    let now = unsafe { pg_sys::GetCurrentTimestamp() };
-    TimestampWithTimeZone::try_from(now)
+    TimestampWithTimeZone::try_from(shared::now())
         .map_err(|_| Error::Runtime("the server's clock is out of range".into()))
 }
 

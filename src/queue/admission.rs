@@ -109,11 +109,7 @@ pub fn entered(queue: &Queue, items: i64) -> Result<()> {
 /// Gives places back that were not used.
 pub fn unused(queue: &Queue, items: usize) -> Result<()> {
     if items > 0 && shared::is_there() {
-        let key = ready(queue)?;
-        if let Some(gauge) = GAUGES.exclusive().get(key) {
-            gauge.size -= items as i64;
-        }
-        effects::add(Effect::Entered { queue: key, items: -(items as i64) });
+        reserve(ready(queue)?, -(items as i64));
     }
     Ok(())
 }

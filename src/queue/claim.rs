@@ -131,7 +131,7 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
         let (queue, now) = (self.request.queue.number, self.now);
         // In this order everywhere; and together, so that nothing is noted in between.
         let (mut gauges, held) = (GAUGES.exclusive(), HELD.share());
-        let own = || held.leases.iter().filter(|lease| lease.queue == queue && is_of(lease, self.key));
+        let own = || held.of(self.key.database, self.key.table).filter(|lease| lease.queue == queue);
         let mut expired: Vec<Lease> = own().filter(|lease| lease.has_expired(now)).copied().collect();
         expired.sort_by_key(|lease| (-lease.priority, lease.key.item));
         let is_rest = expired.len() > self.most;
@@ -285,10 +285,6 @@ fn end_expired(lease: &Lease) {
 /// Whether it is the same lease, and not a later one of the same item.
 fn is_same(a: &Lease, b: &Lease) -> bool {
     (a.key, a.claimed_at, a.until, a.worker) == (b.key, b.claimed_at, b.until, b.worker)
-}
-
-fn is_of(lease: &Lease, queue: QueueKey) -> bool {
-    (lease.key.database, lease.key.queues) == (queue.database, queue.table)
 }
 
 /// Whether the transaction works with the snapshot that it took first.

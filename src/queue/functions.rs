@@ -10,8 +10,7 @@ use pgrx::prelude::*;
 use super::claim::{self, Request};
 use super::effects::{self, Effect, End};
 use super::finish::{self, Outcome};
-use super::messages::Messages;
-use super::messages::column;
+use super::messages::{Messages, column};
 use super::settings::{self, Queue};
 use super::shared::{self, HELD, LANES};
 use super::{Lock, Purpose, item_key, notify, ready};
@@ -267,10 +266,8 @@ fn purge_queue(p_queue_id: Option<&str>) -> Result<i64, ErrorReport> {
     let leased: Vec<i64> = if shared::is_there() {
         let (now, own) = (shared::now(), item_key(0));
         let held = HELD.share();
-        let own = held.leases.iter().filter(|lease| {
-            (lease.key.database, lease.key.queues) == (own.database, own.queues) && !lease.has_expired(now)
-        });
-        own.map(|lease| lease.key.item).collect()
+        let valid = held.of(own.database, own.queues).filter(|lease| !lease.has_expired(now));
+        valid.map(|lease| lease.key.item).collect()
     } else {
         Vec::new()
     };
@@ -295,17 +292,14 @@ fn queue_leases() -> TableIterator<
     let mut rows = Vec::new();
     if shared::is_there() && settings::queues().is_ok() {
         let (held, own, now) = (HELD.share(), item_key(0), shared::now());
-        let is_own = |lease: &&Lease| (lease.key.database, lease.key.queues) == (own.database, own.queues);
-        for lease in held.leases.iter().filter(is_own) {
-            if !lease.has_expired(now) {
-                rows.push((
-                    lease.key.item,
-                    held.workers.text(lease.worker).to_owned(),
-                    i32::from(lease.attempts),
-                    TimestampWithTimeZone::try_from(lease.claimed_at).ok(),
-                    TimestampWithTimeZone::try_from(lease.until).ok(),
-                ));
-            }
+        for lease in held.of(own.database, own.queues).filter(|lease| !lease.has_expired(now)) {
+            rows.push((
+                lease.key.item,
+                held.workers.text(lease.worker).to_owned(),
+                i32::from(lease.attempts),
+                TimestampWithTimeZone::try_from(lease.claimed_at).ok(),
+                TimestampWithTimeZone::try_from(lease.until).ok(),
+            ));
         }
     }
     TableIterator::new(rows)

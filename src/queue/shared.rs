@@ -140,6 +140,11 @@ impl Held {
         fits
     }
 
+    /// Those of one database and one making of the extension in it.
+    pub fn of(&self, database: u32, queues: u32) -> impl Iterator<Item = &Lease> {
+        self.leases.iter().filter(move |lease| (lease.key.database, lease.key.queues) == (database, queues))
+    }
+
     /// Ends a lease.
     pub fn remove(&mut self, key: Key) -> Option<Lease> {
         let lease = self.leases.remove(key)?;

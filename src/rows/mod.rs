@@ -97,12 +97,7 @@ pub struct Sequence(pg_sys::Oid);
 impl Sequence {
     /// A sequence of the extension; `None` where there is none of that name.
     pub fn named(name: &std::ffi::CStr) -> Option<Self> {
-        // SAFETY: both names are C strings; the look-ups read the system caches.
-        let oid = unsafe {
-            let schema = pg_sys::get_namespace_oid(c"camcount".as_ptr(), true);
-            pg_sys::get_relname_relid(name.as_ptr(), schema)
-        };
-        (oid != pg_sys::InvalidOid).then_some(Self(oid))
+        relation::oid_of(name).map(Self)
     }
 
     /// Takes a value.

@@ -21,12 +21,7 @@ pub struct Relation(pub(super) pg_sys::Relation);
 impl Relation {
     /// Opens a table of the extension for writing; `None` where there is none of that name.
     pub fn named(name: &CStr) -> Option<Self> {
-        // SAFETY: both names are C strings; the look-ups read the system caches.
-        let oid = unsafe {
-            let schema = pg_sys::get_namespace_oid(c"camcount".as_ptr(), true);
-            pg_sys::get_relname_relid(name.as_ptr(), schema)
-        };
-        (oid != pg_sys::InvalidOid).then(|| Self::open(oid))
+        oid_of(name).map(Self::open)
     }
 
     /// Opens a table or index for writing.
@@ -126,6 +121,16 @@ impl Relation {
             (*partitions.is_leaf.add(index)).then(|| *partitions.oids.add(index))
         }
     }
+}
+
+/// Identifies a relation of the extension; `None` where there is none of that name.
+pub(super) fn oid_of(name: &CStr) -> Option<Oid> {
+    // SAFETY: both names are C strings; the look-ups read the system caches.
+    let oid = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"camcount".as_ptr(), true);
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    };
+    (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
 unsafe fn is_at_most(bounds: &pg_sys::PartitionBoundInfoData, index: usize, timestamp: i64) -> bool {
