@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use camcount_cluster_tests::cluster::{Cluster, with_cluster};
 use camcount_cluster_tests::material::{Material, installed_server};
 use camcount_cluster_tests::outcome::Outcome;
@@ -22,6 +22,35 @@ fn workers_follow_create_and_drop_extension() -> Result<()> {
         await_no_workers(cluster, "site")?;
         site.connect()?.batch_execute("CREATE EXTENSION camcount")?;
         site.await_vision_workers(1).map(drop)
+    })
+}
+
+/// DROP EXTENSION takes the tables one by one: a worker that took them in another order meanwhile would end one of both
+/// with a deadlock.
+#[test]
+fn workers_wait_for_a_drop_before_they_lock_a_table() -> Result<()> {
+    let Some(server) = installed_server()? else { return Ok(()) };
+    with_cluster(&server, &preloaded(&[]), |cluster| {
+        let site = Site::create(cluster, "site")?;
+        site.await_vision_workers(1)?;
+        let (mut reader, mut dropper, mut client) = (site.connect()?, site.connect()?, site.connect()?);
+        let mut reading = reader.transaction()?;
+        reading.batch_execute("LOCK TABLE camcount.cameras IN ACCESS SHARE MODE")?;
+        std::thread::scope(|scope| {
+            let dropped = scope.spawn(move || dropper.batch_execute("DROP EXTENSION camcount"));
+            let waiting = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_locks AS table_lock
+                    WHERE table_lock.pid = waits.pid AND table_lock.relation >= 16384))
+                FROM pg_locks AS waits JOIN pg_stat_activity USING (pid)
+                WHERE NOT granted AND classid = 'pg_extension'::regclass AND backend_type LIKE 'camcount%'";
+            wait_until("a worker waits for the extension", SOON, || {
+                let found = client.query_one(waiting, &[])?;
+                ensure!(found.get::<_, i64>(1) == 0, "a worker that waits for the extension has locked a table");
+                Ok(found.get::<_, i64>(0) > 0)
+            })?;
+            reading.rollback()?;
+            dropped.join().map_err(|_| anyhow!("the dropping session panicked"))??;
+            await_no_workers(cluster, "site")
+        })
     })
 }
 

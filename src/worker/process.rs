@@ -86,6 +86,7 @@ pub fn transaction<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, std::ptr::null());
     }
     let outcome = guarded(|| {
+        hold_extension();
         let value = body()?;
         commit();
         Ok(value)
@@ -123,12 +124,34 @@ fn from_caught(caught: &CaughtError) -> Error {
     Error::Database { code: sqlstate_text(report.sql_error_code()), message: report.message().to_owned() }
 }
 
+/// Keeps the extension until the transaction ends. DROP EXTENSION locks it before its tables, and takes those in another
+/// order than a worker's statements do: whoever comes second must wait before it has any.
+fn hold_extension() {
+    let extension = extension();
+    if extension != pg_sys::InvalidOid {
+        // SAFETY: inside a transaction; the lock ends with it.
+        #[allow(unsafe_code)]
+        unsafe {
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode);
+        }
+    }
+}
+
 /// Whether this database has the extension. Needs a transaction.
 pub fn extension_exists() -> bool {
+    extension() != pg_sys::InvalidOid
+}
+
+/// `InvalidOid` where there is none, as for the launcher, which is in no database.
+fn extension() -> pg_sys::Oid {
     // SAFETY: a catalog look-up inside a transaction.
     #[allow(unsafe_code)]
     unsafe {
-        pg_sys::get_extension_oid(c"camcount".as_ptr(), true) != pg_sys::InvalidOid
+        if pg_sys::MyDatabaseId == pg_sys::InvalidOid {
+            return pg_sys::InvalidOid;
+        }
+        pg_sys::get_extension_oid(c"camcount".as_ptr(), true)
     }
 }
 
