@@ -1,15 +1,15 @@
 //! jsonb arguments: read when their content matters, passed on without being written anew.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::direct_function_call_as_datum;
 use pgrx::nullable::Nullable;
 use pgrx::pg_sys::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use pgrx::prelude::*;
-use pgrx::{direct_function_call, direct_function_call_as_datum};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -22,19 +22,40 @@ type Function = unsafe fn(pg_sys::FunctionCallInfo) -> Datum;
 pub struct Jsonb(Datum);
 
 impl Jsonb {
-    /// The value.
+    /// The value, read where it lies.
+    ///
+    /// # Errors
+    /// A database in another encoding than UTF-8.
+    pub fn value(&self, parameter: &'static str) -> Result<camcount_jsonb::Value<'_>> {
+        // SAFETY: the datum is a varlena; what it is brought into memory as lives as long as the call.
+        #[allow(unsafe_code)]
+        let bytes = unsafe {
+            let whole = pg_sys::pg_detoast_datum(self.0.cast_mut_ptr());
+            pgrx::varlena::varlena_to_byte_slice(whole)
+        };
+        camcount_jsonb::Value::new(bytes).map_err(unreadable(parameter))
+    }
+
+    /// The value, taken out of the database's form.
     ///
     /// # Errors
     /// A number beyond the range of a double, or nesting deeper than 127 levels.
     pub fn read(self, parameter: &'static str) -> Result<Value> {
-        // SAFETY: the datum is a jsonb, which jsonb_out writes as a C string in the database's encoding.
+        self.value(parameter)?.to().map_err(unreadable(parameter))
+    }
+
+    /// A list or an object that is part of another value; its [`bytes`](camcount_jsonb::Object::bytes).
+    pub fn part(container: &[u8]) -> Self {
+        // SAFETY: a varlena of the server's memory with the container as its content.
         #[allow(unsafe_code)]
-        let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.0)]) };
-        let text = text.map_or(Ok(""), CStr::to_str);
-        let text =
-            text.map_err(|_| Error::invalid(parameter, "cannot be read: the database is not in UTF-8"))?;
-        serde_json::from_str(text)
-            .map_err(|error| Error::invalid(parameter, format!("cannot be read as JSON: {error}")))
+        unsafe {
+            let size = pg_sys::VARHDRSZ + container.len();
+            let whole = pg_sys::palloc(size).cast::<pg_sys::varlena>();
+            pgrx::varlena::set_varsize_4b(whole, size as i32);
+            let content = whole.cast::<u8>().add(pg_sys::VARHDRSZ);
+            std::ptr::copy_nonoverlapping(container.as_ptr(), content, container.len());
+            Self(Datum::from(whole))
+        }
     }
 
     /// A value of the extension's own making.
@@ -52,16 +73,6 @@ impl Jsonb {
         // SAFETY: the datum is a varlena.
         #[allow(unsafe_code)]
         Self(Datum::from(unsafe { pg_sys::pg_detoast_datum(self.0.cast_mut_ptr()) }))
-    }
-
-    /// The element of an array, counted from 0; `None` where there is none.
-    pub fn element(self, index: i32) -> Option<Self> {
-        self.call(pg_sys::jsonb_array_element, index.into())
-    }
-
-    /// What an object has under a key; `None` where it has none.
-    pub fn field(self, key: &str) -> Option<Self> {
-        self.call(pg_sys::jsonb_object_field, key.into_datum()?)
     }
 
     /// An object without a key.
@@ -88,6 +99,11 @@ impl Jsonb {
             pg_sys::toast_raw_datum_size(self.0)
         }
     }
+}
+
+/// What cannot be read of an argument.
+pub fn unreadable(parameter: &'static str) -> impl Fn(camcount_jsonb::Error) -> Error {
+    move |error| Error::invalid(parameter, format!("cannot be read as JSON: {error}"))
 }
 
 impl FromDatum for Jsonb {

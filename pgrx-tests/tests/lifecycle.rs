@@ -44,7 +44,10 @@ fn workers_wait_for_a_drop_before_they_lock_a_table() -> Result<()> {
                 WHERE NOT granted AND classid = 'pg_extension'::regclass AND backend_type LIKE 'camcount%'";
             wait_until("a worker waits for the extension", SOON, || {
                 let found = client.query_one(waiting, &[])?;
-                ensure!(found.get::<_, i64>(1) == 0, "a worker that waits for the extension has locked a table");
+                ensure!(
+                    found.get::<_, i64>(1) == 0,
+                    "a worker that waits for the extension has locked a table"
+                );
                 Ok(found.get::<_, i64>(0) > 0)
             })?;
             reading.rollback()?;

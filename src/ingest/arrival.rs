@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use camcount_jsonb::Value;
 use camcount_vision::decode::{self, PictureFormat, PictureInfo};
 use camcount_vision::payload;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::identity::Identity;
 use crate::arguments::shown;
 use crate::error::{Error, Result};
-use crate::jsonb::Jsonb;
+use crate::jsonb::{Jsonb, unreadable};
 use crate::settings;
 
 /// Bytes that a picture, or a payload, may have at most.
@@ -37,14 +38,14 @@ pub struct Picture<'a> {
 
 impl<'a> Arrival<'a> {
     /// A message by its payload.
-    pub fn of_payload(identity: Identity<'a>, payload: &Value) -> Result<Self> {
+    pub fn of_payload(identity: Identity<'a>, payload: Value<'_>) -> Result<Self> {
         const PARAMETER: &str = "p_data_payload";
         let refuse = |source| Error::Payload { parameter: PARAMETER, source };
         match identity.data_type {
             "frame" => return Self::of_base64(identity, payload),
-            "detection" => drop(payload::parse_detections(payload, false).map_err(refuse)?),
-            "tracking" => drop(payload::parse_detections(payload, true).map_err(refuse)?),
-            "counting" => drop(payload::parse_counts(payload).map_err(refuse)?),
+            "detection" => payload::check_detections(payload.deserializer(), false).map_err(refuse)?,
+            "tracking" => payload::check_detections(payload.deserializer(), true).map_err(refuse)?,
+            "counting" => drop(payload::parse_counts(payload.deserializer()).map_err(refuse)?),
             other => {
                 let reason = format!(
                     "must be frame, detection, tracking or counting, got {}",
@@ -53,15 +54,20 @@ impl<'a> Arrival<'a> {
                 return Err(Error::invalid("p_data_type", reason));
             }
         }
-        let size = payload.to_string().len();
+        let size = payload.text_length().map_err(unreadable(PARAMETER))?;
         check_size(PARAMETER, size, MAX_BYTES)?;
         Ok(Self::new(identity, size, None))
     }
 
     /// The picture leaves the JSON; what else the object holds stays as metadata.
-    fn of_base64(identity: Identity<'a>, payload: &Value) -> Result<Self> {
+    fn of_base64(identity: Identity<'a>, payload: Value<'_>) -> Result<Self> {
         const PARAMETER: &str = "p_data_payload";
-        let Some(text) = payload.get("image").and_then(Value::as_str) else {
+        payload.text_length().map_err(unreadable(PARAMETER))?;
+        let image = match payload {
+            Value::Object(payload) => payload.get("image").map_err(unreadable(PARAMETER))?,
+            _ => None,
+        };
+        let Some(Value::String(text)) = image else {
             return Err(Error::invalid(PARAMETER, r#"must be an object with an "image" in base64"#));
         };
         let image = BASE64.decode(text.as_bytes()).map_err(|error| {

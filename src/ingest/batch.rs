@@ -1,24 +1,29 @@
 //! Many messages in one call.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 
+use camcount_jsonb::Value;
+use camcount_vision::geometry::Timestamp;
+use chrono::DateTime;
 use pgrx::direct_function_call;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use serde_json::Value;
 
 use super::arrival::{Arrival, MAX_JSON_BYTES, check_size};
 use super::identity::Identity;
 use super::store::Message;
 use super::{chosen_queue, store};
-use crate::arguments::{required, shown};
+use crate::arguments::{from_timestamp, required, shown};
 use crate::error::{Error, Result};
-use crate::jsonb::Jsonb;
+use crate::jsonb::{Jsonb, unreadable};
 use crate::queue::settings::Queue;
 
 /// Elements of one batch at most.
 const MAX_ELEMENTS: usize = 100_000;
+
+const PARAMETER: &str = "p_data_batch";
 
 /// Queue of what comes in batches, unless another is asked for.
 const QUEUE: &str = "batch";
@@ -49,35 +54,35 @@ fn batch_ingest_data(
 }
 
 fn ingest(batch: Jsonb, skip: bool, queue: &Queue) -> Result<i32> {
-    const PARAMETER: &str = "p_data_batch";
     check_size(PARAMETER, batch.size(), MAX_JSON_BYTES)?;
     let batch = batch.fetched();
-    let value = batch.read(PARAMETER)?;
-    let elements =
-        value.as_array().ok_or_else(|| Error::invalid(PARAMETER, "must be a JSON array of objects"))?;
-    if elements.len() > MAX_ELEMENTS {
-        let reason = format!("has {} elements; {MAX_ELEMENTS} is the most", elements.len());
+    let Value::Array(array) = batch.value(PARAMETER)? else {
+        return Err(Error::invalid(PARAMETER, "must be a JSON array of objects"));
+    };
+    if array.len() > MAX_ELEMENTS {
+        let reason = format!("has {} elements; {MAX_ELEMENTS} is the most", array.len());
         return Err(Error::invalid(PARAMETER, reason));
     }
-    let numbers: Vec<Ids> = elements.iter().map(Ids::of).collect();
-    let (mut arrivals, mut refusals) = (Vec::new(), Vec::new());
-    for (index, (element, numbers)) in elements.iter().zip(&numbers).enumerate() {
-        let (arrival, refusal) = match arrival(element, numbers) {
-            Ok(arrival) => (Some(arrival), None),
-            Err(source) if skip => (None, Some(source)),
-            Err(source) => {
-                return Err(Error::Element { parameter: PARAMETER, index, source: Box::new(source) });
-            }
-        };
+    let (elements, mut refusals): (Vec<_>, Vec<_>) =
+        array.iter().map(|element| split(Element::read(element))).unzip();
+    let mut arrivals = Vec::with_capacity(elements.len());
+    for (index, element) in elements.iter().enumerate() {
+        let (arrival, refusal) = element.as_ref().map(Element::arrival).map_or((None, None), split);
         arrivals.push(arrival);
-        refusals.push(refusal);
+        refusals[index] = refusals[index].take().or(refusal);
+        if let Some(source) = refusals[index].take_if(|_| !skip) {
+            return Err(Error::Element { parameter: PARAMETER, index, source: Box::new(source) });
+        }
     }
     let accepted = arrivals.iter().flatten().count();
     drop_repeated(&mut arrivals);
     let (places, messages): (Vec<_>, Vec<_>) = arrivals
         .iter()
+        .zip(&elements)
         .enumerate()
-        .filter_map(|(index, arrival)| Some((index, message(batch, index, arrival.as_ref()?)?)))
+        .filter_map(|(index, (arrival, element))| {
+            Some((index, message(arrival.as_ref()?, element.as_ref()?.payload)?))
+        })
         .unzip();
     let refused = store::store(queue, &messages, skip)?;
     for &index in &refused {
@@ -93,9 +98,20 @@ fn ingest(batch: Jsonb, skip: bool, queue: &Queue) -> Result<i32> {
     Ok((accepted - refused.len()) as i32)
 }
 
-/// The arrival with its payload, which is there: it was read.
-fn message<'a>(batch: Jsonb, index: usize, arrival: &'a Arrival<'a>) -> Option<Message<'a>> {
-    let payload = batch.element(index as i32)?.field("data_payload")?;
+fn split<T>(outcome: Result<T>) -> (Option<T>, Option<Error>) {
+    match outcome {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// The arrival with its payload, which was found to be a list or an object.
+fn message<'a>(arrival: &'a Arrival<'a>, payload: Value<'_>) -> Option<Message<'a>> {
+    let payload = Jsonb::part(match payload {
+        Value::Array(list) => list.bytes(),
+        Value::Object(object) => object.bytes(),
+        _ => return None,
+    });
     let payload = if arrival.picture.is_some() { payload.without("image") } else { payload };
     Some(Message::new(arrival, payload))
 }
@@ -110,78 +126,110 @@ fn drop_repeated(arrivals: &mut [Option<Arrival<'_>>]) {
     }
 }
 
-/// The ids of an element that are numbers, as text.
-struct Ids {
-    camera_id: Option<String>,
-    stream_id: Option<String>,
+/// What an element says, each under the name of the parameter that it stands for.
+struct Element<'a> {
+    camera_id: Option<Cow<'a, str>>,
+    stream_id: Option<Cow<'a, str>>,
+    frame_timestamp: Option<TimestampWithTimeZone>,
+    frame_number: Option<i64>,
+    data_type: Option<Cow<'a, str>>,
+    payload: Value<'a>,
 }
 
-impl Ids {
-    fn of(element: &Value) -> Self {
-        let number = |key| {
-            let value: &Value = &element[key];
-            (value.is_i64() || value.is_u64()).then(|| value.to_string())
+impl<'a> Element<'a> {
+    fn read(element: camcount_jsonb::Result<Value<'a>>) -> Result<Self> {
+        let unreadable = unreadable(PARAMETER);
+        let Value::Object(element) = element.map_err(&unreadable)? else {
+            return Err(Error::invalid("the element", "must be an object"));
         };
-        Self { camera_id: number("camera_id"), stream_id: number("stream_id") }
+        let field = |key| element.get(key).map(|value| value.unwrap_or(Value::Null)).map_err(&unreadable);
+        Ok(Self {
+            camera_id: id(field("camera_id")?, "p_camera_id")?,
+            stream_id: id(field("stream_id")?, "p_stream_id")?,
+            frame_timestamp: frame_timestamp(field("frame_timestamp")?)?,
+            frame_number: frame_number(field("frame_number")?)?,
+            data_type: text(field("data_type")?, "p_data_type")?,
+            payload: field("data_payload")?,
+        })
+    }
+
+    fn arrival(&self) -> Result<Arrival<'_>> {
+        let identity = Identity::new(
+            self.camera_id.as_deref(),
+            self.stream_id.as_deref(),
+            self.frame_timestamp,
+            self.frame_number,
+            required(self.data_type.as_deref(), "p_data_type")?,
+        )?;
+        match self.payload {
+            Value::Null => Err(Error::Null { parameter: "p_data_payload" }),
+            payload => Arrival::of_payload(identity, payload),
+        }
     }
 }
 
-fn arrival<'a>(element: &'a Value, numbers: &'a Ids) -> Result<Arrival<'a>> {
-    if !element.is_object() {
-        return Err(Error::invalid("the element", "must be an object"));
-    }
-    let identity = Identity::new(
-        text(&element["camera_id"], numbers.camera_id.as_deref(), "p_camera_id")?,
-        text(&element["stream_id"], numbers.stream_id.as_deref(), "p_stream_id")?,
-        frame_timestamp(&element["frame_timestamp"])?,
-        frame_number(&element["frame_number"])?,
-        required(text(&element["data_type"], None, "p_data_type")?, "p_data_type")?,
-    )?;
-    let payload = match &element["data_payload"] {
-        Value::Null => return Err(Error::Null { parameter: "p_data_payload" }),
-        payload => payload,
-    };
-    Arrival::of_payload(identity, payload)
-}
-
-/// A text, or a whole number where the column takes ids.
-fn text<'a>(value: &'a Value, number: Option<&'a str>, parameter: &'static str) -> Result<Option<&'a str>> {
+fn text<'a>(value: Value<'a>, parameter: &'static str) -> Result<Option<Cow<'a, str>>> {
     match value {
         Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text)),
-        other => number.map(Some).ok_or_else(|| refused(parameter, "must be text", other)),
+        Value::String(text) => Ok(Some(text.into())),
+        other => Err(refused(parameter, "must be text", other)),
     }
 }
 
-fn refused(parameter: &'static str, expected: &str, found: &Value) -> Error {
-    Error::invalid(parameter, format!("{expected}, got {}", shown(&found.to_string())))
+/// A text, or a whole number.
+fn id<'a>(value: Value<'a>, parameter: &'static str) -> Result<Option<Cow<'a, str>>> {
+    match value {
+        Value::Number(number) if number.as_integer().is_some() => Ok(Some(number.to_string().into())),
+        other => text(other, parameter),
+    }
 }
 
-fn frame_number(value: &Value) -> Result<Option<i64>> {
+fn refused(parameter: &'static str, expected: &str, found: Value<'_>) -> Error {
+    match found.to::<serde_json::Value>() {
+        Ok(found) => Error::invalid(parameter, format!("{expected}, got {}", shown(&found.to_string()))),
+        Err(error) => unreadable(parameter)(error),
+    }
+}
+
+fn frame_number(value: Value<'_>) -> Result<Option<i64>> {
     let number = match value {
         Value::Null => return Ok(None),
         Value::String(text) => text.trim().parse().ok(),
-        other => other.as_i64(),
+        Value::Number(number) => number.as_integer().and_then(|number| i64::try_from(number).ok()),
+        _ => None,
     };
     number.map(Some).ok_or_else(|| refused("p_frame_number", "must be a whole number", value))
 }
 
 /// Reads a time as Postgres does: with an offset, or else in the session's time zone.
-fn frame_timestamp(value: &Value) -> Result<Option<TimestampWithTimeZone>> {
+fn frame_timestamp(value: Value<'_>) -> Result<Option<TimestampWithTimeZone>> {
     const PARAMETER: &str = "p_frame_timestamp";
     let refused = || refused(PARAMETER, "must be a time such as 2026-01-05T08:00:00+01:00", value);
     match value {
         Value::Null => Ok(None),
         Value::String(text) => {
-            let text = CString::new(text.as_str()).map_err(|_| refused())?;
-            parse_timestamp(&text).map(Some).ok_or_else(refused)
+            plain_timestamp(text).or_else(|| any_timestamp(text)).map(Some).ok_or_else(refused)
         }
         _ => Err(refused()),
     }
 }
 
+/// A time with an offset and no more than microseconds: nearly all of them, and read in a tenth of the time.
+fn plain_timestamp(text: &str) -> Option<TimestampWithTimeZone> {
+    const OFFSETS: i32 = 16 * 3600;
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    // A leap second has more than a second of nanoseconds.
+    let nanoseconds = time.timestamp_subsec_nanos();
+    let is_exact = nanoseconds < 1_000_000_000 && nanoseconds % 1000 == 0;
+    if !is_exact || time.offset().local_minus_utc().abs() >= OFFSETS {
+        return None;
+    }
+    from_timestamp(Timestamp(time.timestamp_micros())).ok()
+}
+
 /// `None` for what Postgres does not read.
-fn parse_timestamp(text: &CString) -> Option<TimestampWithTimeZone> {
+fn any_timestamp(text: &str) -> Option<TimestampWithTimeZone> {
+    let text = CString::new(text).ok()?;
     PgTryBuilder::new(|| {
         let arguments = [Some(text.as_ptr().into()), Some(pg_sys::InvalidOid.into()), Some((-1i32).into())];
         // SAFETY: the input function of timestamptz with its three arguments. It fails before it holds anything.

@@ -76,9 +76,10 @@ fn ingestion_id(
     hash.update(time.0.to_le_bytes());
     hash.update(frame_number.to_le_bytes());
     let digest = hash.finalize();
-    let short: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-    let camera: String = camera_id.chars().take(CAMERA_PREFIX).collect();
+    let camera = camera_id.char_indices().nth(CAMERA_PREFIX).map_or(camera_id, |(end, _)| &camera_id[..end]);
     let sign = if time.0 < 0 { "-" } else { "" };
     let (seconds, fraction) = (time.0.unsigned_abs() / 1_000_000, time.0.unsigned_abs() % 1_000_000);
-    format!("{camera}_{frame_number}_{sign}{seconds}.{fraction:06}_{short}")
+    let [a, b, c, d, e, f, ..] = <[u8; 32]>::from(digest);
+    let short = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    format!("{camera}_{frame_number}_{sign}{seconds}.{fraction:06}_{short:012x}")
 }

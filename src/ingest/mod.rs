@@ -8,12 +8,13 @@ mod store;
 
 use std::rc::Rc;
 
+use camcount_jsonb::Value;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::arguments::{name, required};
 use crate::error::{Error, Result};
-use crate::jsonb::Jsonb;
+use crate::jsonb::{Jsonb, unreadable};
 use crate::queue::settings::{self, Queue};
 pub use arrival::MAX_BYTES;
 use arrival::{Arrival, MAX_JSON_BYTES, check_size};
@@ -42,9 +43,7 @@ pub fn ingest_frame(
     let image = required(p_image, "p_image")?;
     if let Some(metadata) = p_metadata {
         check_size("p_metadata", metadata.size(), MAX_BYTES)?;
-        if !metadata.read("p_metadata")?.is_object() {
-            return Err(Error::invalid("p_metadata", "must be a JSON object").into());
-        }
+        check_object(metadata)?;
     }
     let arrival = Arrival::of_picture(identity, image.into(), "p_image")?;
     Ok(ingest(&arrival, p_metadata.unwrap_or_else(|| Jsonb::of(&json!({}))), p_queue_id)?)
@@ -68,9 +67,20 @@ fn ingest_realtime_data(
     let identity = Identity::new(p_camera_id, p_stream_id, p_frame_timestamp, p_frame_number, data_type)?;
     let payload = required(p_data_payload, "p_data_payload")?;
     check_size("p_data_payload", payload.size(), MAX_JSON_BYTES)?;
-    let arrival = Arrival::of_payload(identity, &payload.read("p_data_payload")?)?;
+    let payload = payload.fetched();
+    let arrival = Arrival::of_payload(identity, payload.value("p_data_payload")?)?;
     let payload = if arrival.picture.is_some() { payload.without("image") } else { payload };
     Ok(ingest(&arrival, payload, p_queue_id)?)
+}
+
+fn check_object(metadata: Jsonb) -> Result<()> {
+    const PARAMETER: &str = "p_metadata";
+    let value = metadata.value(PARAMETER)?;
+    value.text_length().map_err(unreadable(PARAMETER))?;
+    match value {
+        Value::Object(_) => Ok(()),
+        _ => Err(Error::invalid(PARAMETER, "must be a JSON object")),
+    }
 }
 
 fn ingest(arrival: &Arrival<'_>, payload: Jsonb, queue_id: Option<&str>) -> Result<String> {

@@ -132,21 +132,30 @@ mod tests {
     #[pg_test]
     fn times_are_read_as_postgres_reads_them() {
         run("SET LOCAL TimeZone = 'Asia/Kolkata'");
-        let at = |number, time: &str| element(number, &format!(r#""frame_timestamp": "{time}""#));
-        let batch = [
-            at(1, "2026-01-05T08:00:00+07:00"),
-            at(2, "2026-01-05 08:00:00"),
-            at(3, "2026-01-05T02:30:00.25Z"),
-            at(4, "5 Jan 2026 08:00 Europe/Berlin"),
+        let times = [
+            "2026-01-05T08:00:00+07:00",
+            "2026-01-05 08:00:00",
+            "2026-01-05T02:30:00.25Z",
+            "2026-01-05T02:30:00.1234567Z",
+            "2026-01-05T23:59:60Z",
+            "2026-01-05T23:59:59.9999999-15:59",
+            "5 Jan 2026 08:00 Europe/Berlin",
         ];
-        assert_eq!(get::<i32>(&call(&batch, "")), 4);
-        assert_eq!(
-            list(
-                "SELECT frame_number || ' ' || (frame_timestamp AT TIME ZONE 'UTC')
-                 FROM camcount.realtime_data_ingestion"
-            ),
-            "1 2026-01-05 01:00:00, 2 2026-01-05 02:30:00, 3 2026-01-05 02:30:00.25, 4 2026-01-05 07:00:00"
-        );
+        for (number, time) in (0..).zip(times) {
+            let batch = [element(number, &format!(r#""frame_timestamp": "{time}""#))];
+            assert_eq!(get::<i32>(&call(&batch, "")), 1);
+            assert!(
+                holds(&format!(
+                    "SELECT frame_timestamp = '{time}' FROM camcount.realtime_data_ingestion
+                     WHERE frame_number = {number}"
+                )),
+                "{time}"
+            );
+        }
+        for time in ["2026-01-05T08:00:00+16:00", "2026-02-29T08:00:00Z", "0000-01-05T08:00:00Z"] {
+            let batch = [element(9, &format!(r#""frame_timestamp": "{time}""#))];
+            assert_refused(&call(&batch, ""), "22023", "p_data_batch[0]: p_frame_timestamp");
+        }
     }
 
     #[pg_test]

@@ -9,6 +9,7 @@ mod counters;
 mod events;
 mod ingest;
 mod ingest_refusals;
+mod jsonb;
 mod metrics;
 mod model;
 mod partitions;

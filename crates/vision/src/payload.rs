@@ -1,9 +1,12 @@
 //! What edge devices send instead of a picture: detections, tracked detections and counts, as JSON.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::detection::Detection;
 use crate::geometry::BBox;
@@ -42,7 +45,7 @@ pub struct EdgeFrame {
 
 /// One value of a counter that a device counted by itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with counter and value")]
 pub struct Count {
     /// Counter name, 1 to 100 characters.
     pub counter: String,
@@ -52,15 +55,18 @@ pub struct Count {
 
 /// Other keys (`weather`, `context`, …) are metadata and are left alone.
 #[derive(Deserialize)]
-struct RawFrame {
+struct RawFrame<'a> {
     width: u32,
     height: u32,
-    detections: Vec<RawDetection>,
+    #[serde(borrow)]
+    detections: Vec<RawDetection<'a>>,
 }
 
 #[derive(Deserialize)]
-struct RawDetection {
-    class: Arc<str>,
+#[serde(expecting = "an object with class, confidence and bbox")]
+struct RawDetection<'a> {
+    #[serde(borrow)]
+    class: Cow<'a, str>,
     confidence: f64,
     bbox: [f64; 4],
     track_id: Option<i64>,
@@ -72,70 +78,96 @@ struct RawDetection {
 ///
 /// # Errors
 /// [`PayloadError`] where a key is missing or a value is out of range.
-pub fn parse_detections(payload: &Value, tracked: bool) -> Result<EdgeFrame, PayloadError> {
-    if !payload.is_object() {
-        return Err(PayloadError::Shape("expected an object with width, height and detections".into()));
-    }
-    let raw = RawFrame::deserialize(payload).map_err(|error| PayloadError::Shape(error.to_string()))?;
+pub fn parse_detections<'de, D: Deserializer<'de>>(
+    payload: D,
+    tracked: bool,
+) -> Result<EdgeFrame, PayloadError> {
+    let raw = checked_frame(payload, tracked)?;
+    let (width, height) = (raw.width, raw.height);
+    let detections = raw.detections.into_iter().map(|raw| raw.normalised(width, height, tracked)).collect();
+    Ok(EdgeFrame { width, height, detections })
+}
+
+/// As [`parse_detections`], where no more is wanted than whether the payload is right.
+///
+/// # Errors
+/// As there.
+pub fn check_detections<'de, D: Deserializer<'de>>(payload: D, tracked: bool) -> Result<(), PayloadError> {
+    checked_frame(payload, tracked).map(drop)
+}
+
+fn checked_frame<'de, D: Deserializer<'de>>(
+    payload: D,
+    tracked: bool,
+) -> Result<RawFrame<'de>, PayloadError> {
+    let raw = payload.deserialize_map(FrameObject(PhantomData)).map_err(shape)?;
     for (key, value) in [("width", raw.width), ("height", raw.height)] {
         if value == 0 {
             return Err(range(key, value, "it must be the picture's size in pixels"));
         }
     }
     check_length("detections", raw.detections.len())?;
-    let (width, height) = (raw.width, raw.height);
-    let detections = raw
-        .detections
-        .into_iter()
-        .enumerate()
-        .map(|(index, detection)| normalise(index, detection, width, height, tracked))
-        .collect::<Result<_, _>>()?;
-    Ok(EdgeFrame { width, height, detections })
+    for (index, detection) in raw.detections.iter().enumerate() {
+        detection.check(index, raw.width, raw.height, tracked)?;
+    }
+    Ok(raw)
 }
 
-fn normalise(
-    index: usize,
-    raw: RawDetection,
-    width: u32,
-    height: u32,
-    tracked: bool,
-) -> Result<Detection, PayloadError> {
-    let key = |name: &str| format!("detections[{index}].{name}");
-    if raw.class.is_empty() || raw.class.chars().count() > 100 {
-        return Err(range(key("class"), raw.class, "it must be 1 to 100 characters long"));
+/// serde would take a list of the values for an object.
+struct FrameObject<'a>(PhantomData<&'a ()>);
+
+impl<'de> Visitor<'de> for FrameObject<'de> {
+    type Value = RawFrame<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with width, height and detections")
     }
-    if !(0.0..=1.0).contains(&raw.confidence) {
-        return Err(range(key("confidence"), raw.confidence, "it must be from 0 to 1"));
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        RawFrame::deserialize(MapAccessDeserializer::new(map))
     }
-    let [x, y, w, h] = raw.bbox;
-    let (width, height) = (f64::from(width), f64::from(height));
-    let near = |value: f64, size: f64| (-size..=2.0 * size).contains(&value);
-    if w < 0.0 || h < 0.0 || !near(x, width) || !near(y, height) || !near(w, width) || !near(h, height) {
-        let given = format!("{:?}", raw.bbox);
-        return Err(range(key("bbox"), given, "it must be [x, y, w, h] in pixels of the picture"));
+}
+
+impl RawDetection<'_> {
+    fn check(&self, index: usize, width: u32, height: u32, tracked: bool) -> Result<(), PayloadError> {
+        let key = |name: &str| format!("detections[{index}].{name}");
+        if self.class.is_empty() || self.class.chars().count() > 100 {
+            return Err(range(key("class"), &self.class, "it must be 1 to 100 characters long"));
+        }
+        if !(0.0..=1.0).contains(&self.confidence) {
+            return Err(range(key("confidence"), self.confidence, "it must be from 0 to 1"));
+        }
+        let [x, y, w, h] = self.bbox;
+        let (width, height) = (f64::from(width), f64::from(height));
+        let near = |value: f64, size: f64| (-size..=2.0 * size).contains(&value);
+        if w < 0.0 || h < 0.0 || !near(x, width) || !near(y, height) || !near(w, width) || !near(h, height) {
+            let given = format!("{:?}", self.bbox);
+            return Err(range(key("bbox"), given, "it must be [x, y, w, h] in pixels of the picture"));
+        }
+        if tracked && self.track_id.is_none() {
+            return Err(range(key("track_id"), "missing", "data type tracking needs one on each detection"));
+        }
+        Ok(())
     }
-    if tracked && raw.track_id.is_none() {
-        return Err(range(key("track_id"), "missing", "data type tracking needs one on each detection"));
+
+    fn normalised(self, width: u32, height: u32, tracked: bool) -> Detection {
+        let [x, y, w, h] = self.bbox;
+        let (width, height) = (f64::from(width), f64::from(height));
+        Detection {
+            class: self.class.into(),
+            confidence: self.confidence,
+            bbox: BBox { x: x / width, y: y / height, w: w / width, h: h / height },
+            track_id: self.track_id.filter(|_| tracked),
+        }
     }
-    Ok(Detection {
-        class: raw.class,
-        confidence: raw.confidence,
-        bbox: BBox { x: x / width, y: y / height, w: w / width, h: h / height },
-        track_id: raw.track_id.filter(|_| tracked),
-    })
 }
 
 /// Reads a `counting` payload: a list of `{"counter": "door.in", "value": 2}`, or one such object.
 ///
 /// # Errors
 /// [`PayloadError`] where a key is missing, unknown or out of range.
-pub fn parse_counts(payload: &Value) -> Result<Vec<Count>, PayloadError> {
-    let shape = |error: serde_json::Error| PayloadError::Shape(error.to_string());
-    let counts = match payload {
-        Value::Array(_) => Vec::<Count>::deserialize(payload).map_err(shape)?,
-        Value::Object(_) => vec![Count::deserialize(payload).map_err(shape)?],
-        _ => return Err(PayloadError::Shape("expected a list of objects with counter and value".into())),
-    };
+pub fn parse_counts<'de, D: Deserializer<'de>>(payload: D) -> Result<Vec<Count>, PayloadError> {
+    let counts = payload.deserialize_any(CountOrList).map_err(shape)?;
     check_length("the list", counts.len())?;
     for (index, count) in counts.iter().enumerate() {
         if !(1..=100).contains(&count.counter.chars().count()) {
@@ -144,6 +176,28 @@ pub fn parse_counts(payload: &Value) -> Result<Vec<Count>, PayloadError> {
         }
     }
     Ok(counts)
+}
+
+struct CountOrList;
+
+impl<'de> Visitor<'de> for CountOrList {
+    type Value = Vec<Count>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects with counter and value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Ok(vec![Count::deserialize(MapAccessDeserializer::new(map))?])
+    }
+}
+
+fn shape(error: impl fmt::Display) -> PayloadError {
+    PayloadError::Shape(error.to_string())
 }
 
 fn check_length(key: &str, length: usize) -> Result<(), PayloadError> {
@@ -160,7 +214,7 @@ fn range(key: impl Into<String>, value: impl ToString, expected: &'static str) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn frame(detection: Value) -> Value {
         json!({"width": 200, "height": 100, "detections": [detection], "weather": "rain"})

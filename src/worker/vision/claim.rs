@@ -16,6 +16,7 @@ use crate::arguments::to_timestamp;
 use crate::database;
 use crate::error::{Error, Result};
 use crate::ingest;
+use crate::jsonb::Jsonb;
 use crate::queue::admission;
 use crate::queue::effects::End;
 use crate::settings;
@@ -167,22 +168,19 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
 }
 
 fn read_content(row: &SpiHeapTupleData<'_>, data_type: DataType) -> Result<Content> {
+    let gone = |kind| Content::Unusable(Error::Missing { kind, name: text(row, 3).unwrap_or_default() });
     if data_type == DataType::Frame {
-        let gone = || {
-            Content::Unusable(Error::Missing {
-                kind: "picture of frame",
-                name: text(row, 3).unwrap_or_default(),
-            })
-        };
-        return Ok(row.get::<Vec<u8>>(7)?.map_or_else(gone, Content::Picture));
+        return Ok(row.get::<Vec<u8>>(7)?.map_or_else(|| gone("picture of frame"), Content::Picture));
     }
-    let payload = row.get::<JsonB>(8)?.map_or(Value::Null, |payload| payload.0);
+    const COLUMN: &str = "data_payload";
+    let Some(payload) = row.get::<Jsonb>(8)? else { return Ok(gone("message")) };
+    let payload = payload.value(COLUMN)?.deserializer();
     let tracked = data_type == DataType::Tracking;
     let parsed = match data_type {
-        DataType::Counting => payload::parse_counts(&payload).map(Content::Counts),
-        _ => payload::parse_detections(&payload, tracked).map(|frame| Content::Detections { frame, tracked }),
+        DataType::Counting => payload::parse_counts(payload).map(Content::Counts),
+        _ => payload::parse_detections(payload, tracked).map(|frame| Content::Detections { frame, tracked }),
     };
-    let unusable = |source| Content::Unusable(Error::Payload { parameter: "data_payload", source });
+    let unusable = |source| Content::Unusable(Error::Payload { parameter: COLUMN, source });
     Ok(parsed.unwrap_or_else(unusable))
 }
 
