@@ -7,7 +7,7 @@ cd "$ROOT"
 
 say "testing the crates"
 export CAMCOUNT_MODEL=$MODEL_FILE CAMCOUNT_VIDEO=$VIDEO_FILE CAMCOUNT_ONNXRUNTIME=$ONNXRUNTIME
-cargo test --package camcount-vision --package camcount-series --package camcount-gateway
+cargo test --workspace --exclude camcount --exclude camcount-cluster-tests
 
 tools/test_server.sh
 if [ "$PG_CONFIG" = "$EMBEDDED_PG_CONFIG" ]; then

@@ -245,7 +245,7 @@ mod tests {
             (json!({"class": "a", "bbox": [0, 0, 1, 1]}), "confidence"),
         ];
         for (detection, key) in cases {
-            let message = parse_detections(&frame(detection), false).unwrap_err().to_string();
+            let message = parse_detections(frame(detection), false).unwrap_err().to_string();
             assert!(message.contains(key), "{message} does not name {key}");
         }
         // serde would take an array for the struct.
@@ -260,11 +260,11 @@ mod tests {
     #[test]
     fn counts_are_a_list_or_one_object() {
         let one = json!({"counter": "in", "value": 2});
-        assert_eq!(parse_counts(&one).unwrap(), parse_counts(&json!([one])).unwrap());
+        assert_eq!(parse_counts(&one).unwrap(), parse_counts(json!([one])).unwrap());
         assert!(
-            parse_counts(&json!([{"counter": "", "value": 1}])).unwrap_err().to_string().contains("counter")
+            parse_counts(json!([{"counter": "", "value": 1}])).unwrap_err().to_string().contains("counter")
         );
-        assert!(parse_counts(&json!([{"counter": "in", "value": 3e12}])).is_err());
-        assert!(parse_counts(&json!("in")).is_err());
+        assert!(parse_counts(json!([{"counter": "in", "value": 3e12}])).is_err());
+        assert!(parse_counts(json!("in")).is_err());
     }
 }
