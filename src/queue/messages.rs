@@ -1,7 +1,5 @@
 //! The messages behind the items: found by where they were written, and finished there.
 
-use std::collections::HashMap;
-
 use camcount_queue::lease::Lease;
 use pgrx::prelude::*;
 
@@ -39,7 +37,8 @@ pub type Changes = Row<MESSAGE_COLUMNS>;
 
 /// The partitions of the messages that are in use.
 pub struct Messages {
-    partitions: HashMap<pg_sys::Oid, Partition>,
+    /// Few: one, nearly always.
+    partitions: Vec<(pg_sys::Oid, Partition)>,
     table: Relation,
     rights: u32,
 }
@@ -60,7 +59,7 @@ impl Messages {
         if rights != 0 && !table.is_plain(MESSAGE_COLUMNS, &MESSAGES, rights) {
             return Ok(None);
         }
-        Ok(Some(Self { partitions: HashMap::new(), table, rights }))
+        Ok(Some(Self { partitions: Vec::new(), table, rights }))
     }
 
     /// An item's message as the snapshot sees it. `None` where it is gone.
@@ -87,18 +86,27 @@ impl Messages {
 
     fn partition(&mut self, frame_timestamp: i64) -> Option<&mut Partition> {
         let oid = self.table.partition_for(frame_timestamp)?;
-        if !self.partitions.contains_key(&oid) {
-            let relation = Relation::open(oid);
-            if !relation.has_columns_of(&self.table) {
-                return None;
+        let index = match self.partitions.iter().position(|(known, _)| *known == oid) {
+            Some(index) => index,
+            None => {
+                let partition = self.open_partition(oid)?;
+                self.partitions.push((oid, partition));
+                self.partitions.len() - 1
             }
-            let known = (self.rights != 0).then_some(&MESSAGES);
-            let key = Relation::open(relation.primary_key()?);
-            let leaf = Leaf::open(relation, MESSAGE_COLUMNS, known, 0)?;
-            let blocks = leaf.blocks();
-            self.partitions.insert(oid, Partition { leaf, key, blocks });
+        };
+        Some(&mut self.partitions[index].1)
+    }
+
+    fn open_partition(&self, oid: pg_sys::Oid) -> Option<Partition> {
+        let relation = Relation::open(oid);
+        if !relation.has_columns_of(&self.table) {
+            return None;
         }
-        self.partitions.get_mut(&oid)
+        let known = (self.rights != 0).then_some(&MESSAGES);
+        let key = Relation::open(relation.primary_key()?);
+        let leaf = Leaf::open(relation, MESSAGE_COLUMNS, known, 0)?;
+        let blocks = leaf.blocks();
+        Some(Partition { leaf, key, blocks })
     }
 }
 

@@ -3,6 +3,7 @@
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, Datum, IndexUniqueCheck, Oid};
 
+use super::stored::Fetch;
 use super::{Known, Relation, Row, RowId};
 
 /// Rows handed to the server at once: enough to fill several pages.
@@ -11,7 +12,8 @@ const INDEX_COLUMNS: usize = pg_sys::INDEX_MAX_KEYS as usize;
 
 /// A heap table whose rows can be written directly.
 pub struct Leaf {
-    // Dropped in this order: slots refer to the table.
+    // Dropped in this order: slots and what is being read refer to the table.
+    pub(super) fetch: Option<Fetch>,
     pub(super) slots: Vec<Slot>,
     pub(super) indexes: Vec<Index>,
     pub(super) table: Relation,
@@ -30,13 +32,13 @@ impl Leaf {
     /// on expressions or on some rows only are left to it too. Without `known` it is opened for reading alone.
     pub fn open(table: Relation, columns: usize, known: Option<&Known<'_>>, rights: u32) -> Option<Self> {
         let Some(known) = known else {
-            return Some(Self { slots: Vec::new(), indexes: Vec::new(), table });
+            return Some(Self { fetch: None, slots: Vec::new(), indexes: Vec::new(), table });
         };
         if !table.is_plain(columns, known, rights) {
             return None;
         }
         let indexes = index_oids(&table).into_iter().map(Index::open).collect::<Option<Vec<_>>>()?;
-        Some(Self { slots: Vec::new(), indexes, table })
+        Some(Self { fetch: None, slots: Vec::new(), indexes, table })
     }
 
     /// Writes rows and returns where they are.

@@ -16,6 +16,30 @@ pub enum Change {
     Overtaken,
 }
 
+/// Rows being read by where they are. It holds the page of the last one: the next is often on the same.
+pub struct Fetch(*mut pg_sys::IndexFetchTableData);
+
+impl Fetch {
+    fn begin(table: &Relation) -> Option<Self> {
+        // SAFETY: an open table is valid for as long as what is begun here: see the order of the leaf's fields.
+        unsafe {
+            let begin = (*(*table.0).rd_tableam).index_fetch_begin?;
+            Some(Self(pg_guard_ffi_boundary(|| begin(table.0))))
+        }
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        // SAFETY: begun once and ended once, while its table is open.
+        unsafe {
+            if let Some(end) = (*(*(*self.0).rel).rd_tableam).index_fetch_end {
+                pg_guard_ffi_boundary(|| end(self.0));
+            }
+        }
+    }
+}
+
 impl Leaf {
     /// How many blocks the table has: a row id beyond them is none.
     pub fn blocks(&self) -> u32 {
@@ -29,19 +53,15 @@ impl Leaf {
         let slot = self.reading_slot();
         let mut pointer = pg_sys::ItemPointerData::from(id);
         let (mut again, mut all_dead) = (false, false);
+        let fetch = self.fetch()?.0;
         // SAFETY: the steps of an index scan once it has a row id, with a slot of this table.
         let found = unsafe {
             let access = &*(*self.table.0).rd_tableam;
-            let (begin, fetch, end) =
-                (access.index_fetch_begin?, access.index_fetch_tuple?, access.index_fetch_end?);
-            let fetch_version = access.tuple_fetch_row_version?;
+            let (fetch_tuple, fetch_version) = (access.index_fetch_tuple?, access.tuple_fetch_row_version?);
             pg_guard_ffi_boundary(|| {
-                let scan = begin(self.table.0);
-                let found =
-                    fetch(scan, &raw mut pointer, snapshot.0, slot, &raw mut again, &raw mut all_dead);
-                end(scan);
-                // A version that was written beside the first is not found from itself.
-                found || fetch_version(self.table.0, &raw mut pointer, snapshot.0, slot)
+                fetch_tuple(fetch, &raw mut pointer, snapshot.0, slot, &raw mut again, &raw mut all_dead)
+                    // A version that was written beside the first is not found from itself.
+                    || fetch_version(self.table.0, &raw mut pointer, snapshot.0, slot)
             })
         };
         found.then(|| Stored::new(slot))
@@ -93,6 +113,13 @@ impl Leaf {
             self.slots.push(Slot::new(&self.table));
         }
         self.slots[0].0
+    }
+
+    fn fetch(&mut self) -> Option<&Fetch> {
+        if self.fetch.is_none() {
+            self.fetch = Some(Fetch::begin(&self.table)?);
+        }
+        self.fetch.as_ref()
     }
 
     /// A version that found no room beside the old one.
