@@ -7,8 +7,8 @@ from typing import NamedTuple
 import harness
 from messages import BATCH, PAYLOAD, batches
 
-# By items a claim: as many of one client as take a second or so.
-TRANSACTIONS = {1: 3000, 100: 500, 1000: 40}
+# By items a claim: as many of one client as take some seconds.
+TRANSACTIONS = {1: 5000, 100: 1500, 1000: 150}
 
 TEXTBOOK_SQL = """
     CREATE TABLE textbook_queue (
