@@ -118,12 +118,15 @@ fn message<'a>(arrival: &'a Arrival<'a>, payload: Value<'_>) -> Option<Message<'
 
 /// Of a message that comes twice, the first stays.
 fn drop_repeated(arrivals: &mut [Option<Arrival<'_>>]) {
-    let mut seen = HashSet::new();
-    for arrival in arrivals {
-        if arrival.as_ref().is_some_and(|arrival| !seen.insert(arrival.ingestion_id.clone())) {
-            *arrival = None;
-        }
-    }
+    let mut seen = HashSet::with_capacity(arrivals.len());
+    let repeated: Vec<usize> = arrivals
+        .iter()
+        .enumerate()
+        .filter_map(|(index, arrival)| {
+            (!seen.insert(arrival.as_ref()?.ingestion_id.as_str())).then_some(index)
+        })
+        .collect();
+    repeated.into_iter().for_each(|index| arrivals[index] = None);
 }
 
 /// What an element says, each under the name of the parameter that it stands for.

@@ -1,5 +1,7 @@
 //! What makes a message of a camera the same message when it is sent again.
 
+use std::fmt::Write;
+
 use camcount_vision::geometry::Timestamp;
 use pgrx::prelude::*;
 use sha2::{Digest, Sha256};
@@ -10,6 +12,9 @@ use crate::error::Result;
 /// Characters of the camera's name that go into an ingestion id: with 19 digits of frame number, 24 of time, 12 of
 /// hash and three separators the id stays under 100.
 const CAMERA_PREFIX: usize = 40;
+
+/// Bytes of an id at most, nearly always: a camera's name may have more bytes than characters.
+const LONGEST_ID: usize = 100;
 
 /// The five parts that identify a message, checked.
 pub struct Identity<'a> {
@@ -81,5 +86,8 @@ fn ingestion_id(
     let (seconds, fraction) = (time.0.unsigned_abs() / 1_000_000, time.0.unsigned_abs() % 1_000_000);
     let [a, b, c, d, e, f, ..] = <[u8; 32]>::from(digest);
     let short = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    format!("{camera}_{frame_number}_{sign}{seconds}.{fraction:06}_{short:012x}")
+    let mut id = String::with_capacity(LONGEST_ID);
+    // Writing to a string does not fail.
+    let _ = write!(id, "{camera}_{frame_number}_{sign}{seconds}.{fraction:06}_{short:012x}");
+    id
 }

@@ -65,6 +65,10 @@ impl<'a> Array<'a> {
 
     /// The values in order. After an error there are no more.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Result<Value<'a>>> + use<'a> {
+        self.children()
+    }
+
+    pub(crate) fn children(&self) -> Children<'a> {
         Children { container: self.0, next: 0, end: self.len(), offset: 0 }
     }
 
@@ -110,16 +114,14 @@ impl<'a> Object<'a> {
         Ok(None)
     }
 
-    /// Keys and values, in the order in which they are stored. After an error there are no more.
-    pub fn iter(&self) -> Result<impl ExactSizeIterator<Item = Result<(&'a str, Value<'a>)>> + use<'a>> {
-        let count = self.len();
-        let keys = Children { container: self.0, next: 0, end: count, offset: 0 };
-        let values =
-            Children { container: self.0, next: count, end: 2 * count, offset: self.0.offset(count)? };
-        Ok(keys.zip(values).map(|(key, value)| match key? {
-            Value::String(key) => Ok((key, value?)),
-            _ => Err(Error::Malformed),
-        }))
+    /// Shorter ones before longer ones; the values are in the same order.
+    pub(crate) fn keys(&self) -> Children<'a> {
+        Children { container: self.0, next: 0, end: self.len(), offset: 0 }
+    }
+
+    pub(crate) fn values(&self) -> Result<Children<'a>> {
+        let (next, end) = (self.len(), 2 * self.len());
+        Ok(Children { container: self.0, next, end, offset: self.0.offset(next)? })
     }
 
     /// The container, which is a jsonb once a length word is put before it.
@@ -254,33 +256,36 @@ impl<'a> Container<'a> {
 }
 
 /// Some of a container's children in order.
-struct Children<'a> {
+pub struct Children<'a> {
     container: Container<'a>,
     next: usize,
     end: usize,
     offset: usize,
 }
 
+impl<'a> Children<'a> {
+    /// The next one.
+    #[inline]
+    pub fn advance(&mut self) -> Result<Option<Value<'a>>> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let (value, offset) = self.container.child(self.next, self.offset)?;
+        self.next += 1;
+        self.offset = offset;
+        Ok(Some(value))
+    }
+}
+
 impl<'a> Iterator for Children<'a> {
     type Item = Result<Value<'a>>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.end {
-            return None;
+        let child = self.advance();
+        if child.is_err() {
+            self.next = self.end;
         }
-        let child = self.container.child(self.next, self.offset);
-        self.next += 1;
-        match child {
-            Ok((value, offset)) => {
-                self.offset = offset;
-                Some(Ok(value))
-            }
-            Err(error) => {
-                self.next = self.end;
-                Some(Err(error))
-            }
-        }
+        child.transpose()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -4,6 +4,7 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::container::Children;
 use crate::{Error, MAX_DEPTH, Number, Result, Value};
 
 /// Hands a value to serde. What the type ignores is not looked at.
@@ -32,9 +33,12 @@ impl<'de> serde::Deserializer<'de> for Deserializer<'de> {
             Value::Bool(value) => visitor.visit_bool(value),
             Value::Number(number) => visit_number(number, visitor),
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(array) => visitor.visit_seq(Items { items: array.iter(), levels: self.inside()? }),
+            Value::Array(array) => {
+                visitor.visit_seq(Items { items: array.children(), levels: self.inside()? })
+            }
             Value::Object(object) => {
-                visitor.visit_map(Pairs { pairs: object.iter()?, value: None, levels: self.inside()? })
+                let (keys, values) = (object.keys(), object.values()?);
+                visitor.visit_map(Pairs { keys, values, levels: self.inside()? })
             }
         }
     }
@@ -86,16 +90,16 @@ fn visit_number<'de, V: Visitor<'de>>(number: Number<'de>, visitor: V) -> Result
     }
 }
 
-struct Items<I> {
-    items: I,
+struct Items<'de> {
+    items: Children<'de>,
     levels: usize,
 }
 
-impl<'de, I: ExactSizeIterator<Item = Result<Value<'de>>>> SeqAccess<'de> for Items<I> {
+impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        let Some(value) = self.items.next().transpose()? else { return Ok(None) };
+        let Some(value) = self.items.advance()? else { return Ok(None) };
         seed.deserialize(Deserializer { value, levels: self.levels }).map(Some)
     }
 
@@ -104,27 +108,29 @@ impl<'de, I: ExactSizeIterator<Item = Result<Value<'de>>>> SeqAccess<'de> for It
     }
 }
 
-struct Pairs<'de, I> {
-    pairs: I,
-    value: Option<Value<'de>>,
+struct Pairs<'de> {
+    keys: Children<'de>,
+    values: Children<'de>,
     levels: usize,
 }
 
-impl<'de, I: ExactSizeIterator<Item = Result<(&'de str, Value<'de>)>>> MapAccess<'de> for Pairs<'de, I> {
+impl<'de> MapAccess<'de> for Pairs<'de> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        let Some((key, value)) = self.pairs.next().transpose()? else { return Ok(None) };
-        self.value = Some(value);
-        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
+        match self.keys.advance()? {
+            None => Ok(None),
+            Some(Value::String(key)) => seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some),
+            Some(_) => Err(Error::Malformed),
+        }
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
-        let value = self.value.take().ok_or(Error::Malformed)?;
+        let value = self.values.advance()?.ok_or(Error::Malformed)?;
         seed.deserialize(Deserializer { value, levels: self.levels })
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.pairs.len())
+        Some(self.values.len())
     }
 }
