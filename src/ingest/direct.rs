@@ -229,7 +229,7 @@ fn entry_row(queue_id: &str, priority: i32, places: &[&Place<'_>], now: Timestam
     #[allow(unsafe_code)]
     let transaction = unsafe { pg_sys::GetTopFullTransactionId() }.value;
     let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-    let times: Vec<_> = places.iter().map(|place| place.message.arrival.identity.frame_timestamp).collect();
+    let times: Vec<i64> = places.iter().map(|place| place.message.time()).collect();
     let row_ids: Vec<i64> = places.iter().map(|place| place.row_id.into()).collect();
     let mut row = EntryRow::new();
     row.set(0, places[0].id)
@@ -237,8 +237,8 @@ fn entry_row(queue_id: &str, priority: i32, places: &[&Place<'_>], now: Timestam
         .set(2, priority)
         .set(3, transaction as i64)
         .set(4, now)
-        .set(5, ids)
-        .set(6, times)
-        .set(7, row_ids);
+        .set_array(5, pg_sys::INT8OID, &ids)
+        .set_array(6, pg_sys::TIMESTAMPTZOID, &times)
+        .set_array(7, pg_sys::INT8OID, &row_ids);
     row
 }

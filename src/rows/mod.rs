@@ -45,6 +45,24 @@ impl<const COLUMNS: usize> Row<COLUMNS> {
         self
     }
 
+    /// Sets a column to an array of a type that is a bigint inside: bigint itself, or timestamptz.
+    pub fn set_array(&mut self, column: usize, element: pg_sys::Oid, values: &[i64]) -> &mut Self {
+        let mut values: Vec<Datum> = values.iter().map(|&value| Datum::from(value)).collect();
+        // SAFETY: as many values as are said, each of eight octets, passed by value, aligned as doubles are.
+        let array = unsafe {
+            let count = values.len() as std::ffi::c_int;
+            pg_sys::construct_array(
+                values.as_mut_ptr(),
+                count,
+                element,
+                8,
+                true,
+                pg_sys::TYPALIGN_DOUBLE as _,
+            )
+        };
+        self.set_datum(column, Datum::from(array))
+    }
+
     /// As [`Row::set`], with a value that is a datum already.
     pub fn set_datum(&mut self, column: usize, datum: Datum) -> &mut Self {
         self.nulls[column] = false;

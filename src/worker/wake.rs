@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use pgrx::callbacks::{PgXactCallbackEvent, register_xact_callback};
-use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 use super::registry::{self, Kind};
 
@@ -21,17 +20,32 @@ pub enum Sleeper {
 thread_local! {
     /// One flag for each sleeper; cleared when the transaction ends.
     static PENDING: Cell<[bool; 3]> = const { Cell::new([false; 3]) };
+    static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Wakes once the current transaction has committed, however often it is called in it.
 pub fn on_commit(sleeper: Sleeper) {
-    let mut pending = PENDING.get();
-    if pending == [false; 3] {
-        register_xact_callback(PgXactCallbackEvent::Commit, wake_pending);
-        register_xact_callback(PgXactCallbackEvent::Abort, || PENDING.set([false; 3]));
+    // Once, and not by pgrx, which would keep two closures for each transaction.
+    if !IS_REGISTERED.replace(true) {
+        // SAFETY: the function lives as long as the process.
+        #[allow(unsafe_code)]
+        unsafe {
+            pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut());
+        }
     }
+    let mut pending = PENDING.get();
     pending[sleeper as usize] = true;
     PENDING.set(pending);
+}
+
+#[pg_guard]
+#[allow(unsafe_code)]
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *mut std::ffi::c_void) {
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => wake_pending(),
+        pg_sys::XactEvent::XACT_EVENT_ABORT => PENDING.set([false; 3]),
+        _ => {}
+    }
 }
 
 fn wake_pending() {

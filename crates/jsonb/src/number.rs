@@ -51,8 +51,7 @@ impl<'a> Number<'a> {
     #[inline]
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self> {
         let is_short = bytes.first().ok_or(Error::Malformed)? & IS_SHORT != 0;
-        let number = Self(bytes.get(if is_short { 1 } else { 4 }..).ok_or(Error::Malformed)?);
-        number.parts().map(|_| number).ok_or(Error::Malformed)
+        bytes.get(if is_short { 1 } else { 4 }..).map(Self).ok_or(Error::Malformed)
     }
 
     /// `None` for infinities, which JSON does not have, and where there is no header.
@@ -93,14 +92,7 @@ impl<'a> Number<'a> {
     #[inline]
     pub fn to_f64(&self) -> Result<f64> {
         let parts = self.parts().ok_or(Error::Malformed)?;
-        if let Some(value) = parts.exact_quotient() {
-            return Ok(value);
-        }
-        if parts.weight > DOUBLE_WEIGHT {
-            return Err(Error::Range);
-        }
-        let value: f64 = self.to_string().parse().map_err(|_| Error::Malformed)?;
-        if value.is_finite() { Ok(value) } else { Err(Error::Range) }
+        parts.exact_quotient().map_or_else(|| parts.rounded(), Ok)
     }
 
     /// Octets of its text.
@@ -155,6 +147,15 @@ impl Parts<'_> {
         let scale = POWERS.get(power.unsigned_abs() as usize)?;
         let value = if power < 0 { size as f64 / scale } else { size as f64 * scale };
         Some(if self.is_negative { -value } else { value })
+    }
+
+    #[cold]
+    fn rounded(&self) -> Result<f64> {
+        if self.weight > DOUBLE_WEIGHT {
+            return Err(Error::Range);
+        }
+        let value: f64 = self.to_string().parse().map_err(|_| Error::Malformed)?;
+        if value.is_finite() { Ok(value) } else { Err(Error::Range) }
     }
 
     fn text_length(&self) -> usize {
