@@ -68,6 +68,11 @@ impl Error {
         Self::Invalid { parameter, reason: reason.into() }
     }
 
+    /// A lock that was not to be had in time.
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Database { code, .. } if code == "55P03")
+    }
+
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {

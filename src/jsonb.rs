@@ -25,7 +25,7 @@ impl Jsonb {
     /// The value, read where it lies.
     ///
     /// # Errors
-    /// A database in another encoding than UTF-8.
+    /// A text that is not in UTF-8, in a database of another encoding.
     pub fn value(&self, parameter: &'static str) -> Result<camcount_jsonb::Value<'_>> {
         // SAFETY: the datum is a varlena; what it is brought into memory as lives as long as the call.
         #[allow(unsafe_code)]
@@ -33,7 +33,12 @@ impl Jsonb {
             let whole = pg_sys::pg_detoast_datum(self.0.cast_mut_ptr());
             pgrx::varlena::varlena_to_byte_slice(whole)
         };
-        camcount_jsonb::Value::new(bytes).map_err(unreadable(parameter))
+        let value = camcount_jsonb::Value::new(bytes).map_err(unreadable(parameter))?;
+        if !is_utf8() {
+            // All of it, so that nothing turns out to be unreadable later.
+            value.to::<Value>().map_err(unreadable(parameter))?;
+        }
+        Ok(value)
     }
 
     /// The value, taken out of the database's form.
@@ -98,6 +103,14 @@ impl Jsonb {
         unsafe {
             pg_sys::toast_raw_datum_size(self.0)
         }
+    }
+}
+
+fn is_utf8() -> bool {
+    // SAFETY: set once when the process connects.
+    #[allow(unsafe_code)]
+    unsafe {
+        pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32
     }
 }
 

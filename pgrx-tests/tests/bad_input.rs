@@ -16,6 +16,44 @@ const BOMB_SIDE: u32 = 20_000;
 /// One more than there are bad images.
 const FRAMES: usize = 9;
 
+/// Such a database takes any bytes; what could not be read later is refused at once.
+#[test]
+fn text_that_is_not_in_utf8_is_refused() -> Result<()> {
+    let Some(server) = installed_server()? else { return Ok(()) };
+    with_cluster(&server, &preloaded(&[("camcount.vision_workers", "0")]), |cluster| {
+        cluster.connect("postgres")?.batch_execute(
+            "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+        )?;
+        let mut client = cluster.connect("bytes")?;
+        client.batch_execute("CREATE EXTENSION camcount")?;
+        let element = |number: i32, weather: &str| {
+            format!(
+                r#"{{"camera_id": "gate", "stream_id": "main", "frame_timestamp": "2026-01-05T08:00:00Z",
+                     "frame_number": {number}, "data_type": "detection",
+                     "data_payload": {{"width": 9, "height": 9, "detections": [], "weather": "{weather}"}}}}"#
+            )
+        };
+        let batch = |weather: &str| {
+            format!(
+                "SELECT camcount.batch_ingest_data(E'[{}, {}]', 'skip')",
+                element(1, "rain"),
+                element(2, weather)
+            )
+        };
+        for call in [
+            batch(r"caf\xe9"),
+            r#"SELECT camcount.ingest_realtime_data('gate', 'main', now(), 1, 'counting', E'["caf\xe9"]')"#
+                .into(),
+        ] {
+            let refusal = client.batch_execute(&call).err().with_context(|| format!("{call} was taken"))?;
+            let code = refusal.code().map(|code| code.code().to_owned());
+            ensure!(code.as_deref() == Some("22023"), "{call}: {refusal:?}");
+        }
+        client.batch_execute(&batch("café"))?;
+        Ok(())
+    })
+}
+
 #[test]
 fn bad_frames_fail_with_a_reason_and_the_good_ones_count() -> Result<()> {
     let Some(material) = Material::find(FRAMES)? else { return Ok(()) };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
+use std::ops::RangeInclusive;
 
 use camcount_jsonb::Value;
 use camcount_vision::geometry::Timestamp;
@@ -63,8 +64,9 @@ fn ingest(batch: Jsonb, skip: bool, queue: &Queue) -> Result<i32> {
         let reason = format!("has {} elements; {MAX_ELEMENTS} is the most", array.len());
         return Err(Error::invalid(PARAMETER, reason));
     }
+    let found = array.iter().collect::<camcount_jsonb::Result<Vec<_>>>().map_err(unreadable(PARAMETER))?;
     let (elements, mut refusals): (Vec<_>, Vec<_>) =
-        array.iter().map(|element| split(Element::read(element))).unzip();
+        found.iter().map(|&element| split(Element::read(element))).unzip();
     let mut arrivals = Vec::with_capacity(elements.len());
     for (index, element) in elements.iter().enumerate() {
         let (arrival, refusal) = element.as_ref().map(Element::arrival).map_or((None, None), split);
@@ -140,9 +142,9 @@ struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    fn read(element: camcount_jsonb::Result<Value<'a>>) -> Result<Self> {
-        let unreadable = unreadable(PARAMETER);
-        let Value::Object(element) = element.map_err(&unreadable)? else {
+    fn read(element: Value<'a>) -> Result<Self> {
+        let unreadable = unreadable("the element");
+        let Value::Object(element) = element else {
             return Err(Error::invalid("the element", "must be an object"));
         };
         let field = |key| element.get(key).map(|value| value.unwrap_or(Value::Null)).map_err(&unreadable);
@@ -179,10 +181,13 @@ fn text<'a>(value: Value<'a>, parameter: &'static str) -> Result<Option<Cow<'a, 
     }
 }
 
-/// A text, or a whole number.
+/// A text, or a whole number of 64 bits.
 fn id<'a>(value: Value<'a>, parameter: &'static str) -> Result<Option<Cow<'a, str>>> {
+    const NUMBERS: RangeInclusive<i128> = i64::MIN as i128..=u64::MAX as i128;
     match value {
-        Value::Number(number) if number.as_integer().is_some() => Ok(Some(number.to_string().into())),
+        Value::Number(number) if number.as_integer().is_some_and(|number| NUMBERS.contains(&number)) => {
+            Ok(Some(number.to_string().into()))
+        }
         other => text(other, parameter),
     }
 }
@@ -220,6 +225,10 @@ fn frame_timestamp(value: Value<'_>) -> Result<Option<TimestampWithTimeZone>> {
 /// A time with an offset and no more than microseconds: nearly all of them, and read in a tenth of the time.
 fn plain_timestamp(text: &str) -> Option<TimestampWithTimeZone> {
     const OFFSETS: i32 = 16 * 3600;
+    // chrono takes another minus sign too.
+    if !text.is_ascii() {
+        return None;
+    }
     let time = DateTime::parse_from_rfc3339(text).ok()?;
     // A leap second has more than a second of nanoseconds.
     let nanoseconds = time.timestamp_subsec_nanos();

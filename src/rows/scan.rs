@@ -110,6 +110,10 @@ unsafe fn begin(table: &Relation, index: &Relation, snapshot: &Snapshot, keys: i
 
 impl Drop for Scan {
     fn drop(&mut self) {
+        // As for what a leaf reads: see `Fetch`.
+        if std::thread::panicking() {
+            return;
+        }
         // SAFETY: begun by `new` and dropped once.
         unsafe {
             pg_sys::index_endscan(self.scan);

@@ -31,6 +31,10 @@ impl Fetch {
 
 impl Drop for Fetch {
     fn drop(&mut self) {
+        // In the middle of an error it may be between two pages; the end of the transaction lets go of what it holds.
+        if std::thread::panicking() {
+            return;
+        }
         // SAFETY: begun once and ended once, while its table is open.
         unsafe {
             if let Some(end) = (*(*(*self.0).rel).rd_tableam).index_fetch_end {

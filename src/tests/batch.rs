@@ -91,6 +91,7 @@ mod tests {
             (r#""frame_timestamp": "infinity""#, "22023", "p_data_batch[1]: p_frame_timestamp"),
             (r#""data_type": "gossip""#, "22023", "p_data_batch[1]: p_data_type"),
             (r#""data_type": null"#, "22004", "p_data_batch[1]: p_data_type"),
+            (r#""camera_id": 20000000000000000000"#, "22023", "p_data_batch[1]: p_camera_id must be text"),
             (r#""data_payload": null"#, "22004", "p_data_batch[1]: p_data_payload"),
             (r#""data_payload": {"counter": 1}"#, "22023", "p_data_batch[1]: p_data_payload"),
             (
@@ -152,7 +153,12 @@ mod tests {
                 "{time}"
             );
         }
-        for time in ["2026-01-05T08:00:00+16:00", "2026-02-29T08:00:00Z", "0000-01-05T08:00:00Z"] {
+        for time in [
+            "2026-01-05T08:00:00+16:00",
+            "2026-02-29T08:00:00Z",
+            "0000-01-05T08:00:00Z",
+            "2026-01-05T08:00:00−01:00",
+        ] {
             let batch = [element(9, &format!(r#""frame_timestamp": "{time}""#))];
             assert_refused(&call(&batch, ""), "22023", "p_data_batch[0]: p_frame_timestamp");
         }
@@ -196,6 +202,25 @@ mod tests {
             "42704",
             "queue \"nowhere\"",
         );
+    }
+
+    #[pg_test]
+    fn a_payload_that_cannot_be_read_is_refused_by_itself() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for extra in ["1e400", deep.as_str()] {
+            let payload = format!(r#"{{"width": 9, "height": 9, "detections": [], "context": {extra}}}"#);
+            let bad = element(2, &format!(r#""data_type": "detection", "data_payload": {payload}"#));
+            let batch = [element(1, ""), bad];
+            assert_refused(
+                &call(&batch, ""),
+                "22023",
+                "p_data_batch[1]: p_data_payload cannot be read as JSON",
+            );
+            assert_eq!(get::<i32>(&call(&batch, ", 'skip'")), 1);
+            // What is not kept is not looked at.
+            let other = element(1, &format!(r#""note": {extra}"#));
+            assert_eq!(get::<i32>(&call(&[other], "")), 1);
+        }
     }
 
     #[pg_test]

@@ -20,6 +20,21 @@ mod tests {
     }
 
     #[pg_test]
+    fn lists_of_a_wrong_length_and_lists_for_objects_are_refused() {
+        let detections =
+            |detections: &str| format!(r#"'{{"width": 9, "height": 9, "detections": [{detections}]}}'"#);
+        for detection in [
+            r#"{"class": "a", "confidence": 1, "bbox": [0, 0, 1]}"#,
+            r#"{"class": "a", "confidence": 1, "bbox": [0, 0, 1, 1, 7]}"#,
+            r#"["a", 1, [0, 0, 1, 1], null]"#,
+        ] {
+            let call = message_with(5, &detections(detection)).replace("'counting'", "'detection'");
+            assert_refused(&call, "22023", "p_data_payload");
+        }
+        assert_refused(&message_with(5, r#"'[["in", 2]]'"#), "22023", "p_data_payload");
+    }
+
+    #[pg_test]
     fn a_null_argument_of_ingest_frame_is_named() {
         let parameters = ["p_camera_id", "p_stream_id", "p_frame_timestamp", "p_frame_number", "p_image"];
         for (index, parameter) in parameters.into_iter().enumerate() {

@@ -116,7 +116,14 @@ impl Maintenance {
             match process::transaction(|| Ok(process::extension_exists())) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => status.note_error(&error),
+                Err(error) => {
+                    // Nothing can be written either while a DROP EXTENSION has not been committed.
+                    if !error.is_lock_timeout() {
+                        status.note_error(&error);
+                    }
+                    process::sleep(self.until_next_duty());
+                    continue;
+                }
             }
             status.set_state("running", None);
             if let Err(error) = self.keep_vision_workers() {

@@ -45,7 +45,7 @@ pub fn read(bytes: &[u8]) -> Result<Value<'_>> {
         Ok(Value::Object(Object(container)))
     } else if container.header() & SCALAR == 0 {
         Ok(Value::Array(Array(container)))
-    } else if container.count() == 1 {
+    } else if container.count() == 1 && !matches!(container.span(0, 0)?.kind, Kind::Container) {
         container.child(0, 0).map(|(value, _)| value)
     } else {
         Err(Error::Malformed)

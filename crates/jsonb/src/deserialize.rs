@@ -34,7 +34,13 @@ impl<'de> serde::Deserializer<'de> for Deserializer<'de> {
             Value::Number(number) => visit_number(number, visitor),
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(array) => {
-                visitor.visit_seq(Items { items: array.children(), levels: self.inside()? })
+                let mut items = Items { items: array.children(), levels: self.inside()? };
+                let value = visitor.visit_seq(&mut items)?;
+                // A visitor of a fixed length stops where it has enough.
+                match items.items.len() {
+                    0 => Ok(value),
+                    _ => Err(serde::de::Error::invalid_length(array.len(), &"fewer items")),
+                }
             }
             Value::Object(object) => {
                 let (keys, values) = (object.keys(), object.values()?);
@@ -95,7 +101,7 @@ struct Items<'de> {
     levels: usize,
 }
 
-impl<'de> SeqAccess<'de> for Items<'de> {
+impl<'de> SeqAccess<'de> for &mut Items<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {

@@ -118,6 +118,26 @@ fn object_of(bytes: &[u8]) -> serde_json::Value {
     Value::new(bytes).unwrap().to().unwrap()
 }
 
+#[test]
+fn a_list_of_a_fixed_length_has_no_more() {
+    let bytes = octets(MANY_ITEMS);
+    assert!(Value::new(&bytes).unwrap().to::<(String, String)>().is_err());
+    let (_, hex) = STORED.iter().find(|(text, _)| *text == r#"[1,[false,"a"],{}]"#).unwrap();
+    let bytes = octets(hex);
+    type Whole = (i32, (bool, String), std::collections::BTreeMap<String, i32>);
+    assert_eq!(Value::new(&bytes).unwrap().to(), Ok::<Whole, _>((1, (false, "a".into()), [].into())));
+}
+
+/// A scalar is wrapped in a container once.
+#[test]
+fn scalars_in_scalars_are_refused() {
+    let inner = octets("01000050000000c0");
+    assert!(matches!(Value::new(&inner), Ok(Value::Null)));
+    let mut outer = octets("0100005008000050");
+    outer.extend(inner);
+    assert!(matches!(Value::new(&outer), Err(Error::Malformed)));
+}
+
 /// An array in an array, so often: each is four octets of header and four of entry around the next.
 fn nested(levels: usize) -> Vec<u8> {
     let mut bytes = octets("00000040");

@@ -6,7 +6,6 @@ use camcount_vision::geometry::Timestamp;
 use camcount_vision::payload::{self, Count, EdgeFrame};
 use camcount_vision::pipeline::steps::DataType;
 use camcount_vision::quality::Stillness;
-use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -153,7 +152,11 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
         "counting" => DataType::Counting,
         _ => DataType::Frame,
     };
-    let content = read_content(row, data_type)?;
+    let context: Option<Jsonb> = row.get(9)?;
+    let (content, context) = match context.map(|context| context.read("data_payload")).transpose() {
+        Ok(context) => (read_content(row, data_type)?, context),
+        Err(error) => (Content::Unusable(error), None),
+    };
     Ok(Item {
         id: present(row.get(1)?)?,
         queued_at: present(row.get(2)?)?,
@@ -162,7 +165,7 @@ fn read_item(row: &SpiHeapTupleData<'_>) -> Result<Item> {
         frame_number: present(row.get(5)?)?,
         data_type,
         content,
-        context: row.get::<JsonB>(9)?.map(|context| context.0),
+        context,
         is_retry: present(row.get(10)?)?,
     })
 }
@@ -174,7 +177,10 @@ fn read_content(row: &SpiHeapTupleData<'_>, data_type: DataType) -> Result<Conte
     }
     const COLUMN: &str = "data_payload";
     let Some(payload) = row.get::<Jsonb>(8)? else { return Ok(gone("message")) };
-    let payload = payload.value(COLUMN)?.deserializer();
+    let payload = match payload.value(COLUMN) {
+        Ok(payload) => payload.deserializer(),
+        Err(error) => return Ok(Content::Unusable(error)),
+    };
     let tracked = data_type == DataType::Tracking;
     let parsed = match data_type {
         DataType::Counting => payload::parse_counts(payload).map(Content::Counts),
