@@ -22,6 +22,8 @@ pub struct Leaf {
 pub(super) struct Index {
     pub(super) relation: Relation,
     info: *mut pg_sys::IndexInfo,
+    /// Of the table, counted from 0.
+    columns: Vec<usize>,
 }
 
 /// What the server takes rows in.
@@ -61,8 +63,15 @@ impl Leaf {
                 );
             }
             for index in &self.indexes {
-                for &slot in &slots {
-                    index.insert(&self.table, slot, IndexUniqueCheck::UNIQUE_CHECK_YES);
+                for (&slot, row) in slots.iter().zip(chunk) {
+                    // SAFETY: the server has set each slot's row id.
+                    let id = unsafe { (*slot).tts_tid };
+                    index.insert(
+                        &self.table,
+                        id,
+                        |column| row.get(column),
+                        IndexUniqueCheck::UNIQUE_CHECK_YES,
+                    );
                 }
             }
             // SAFETY: the server has set each slot's row id.
@@ -84,10 +93,11 @@ impl Leaf {
             let (insert, complete) = (access.tuple_insert_speculative?, access.tuple_complete_speculative?);
             let command = pg_sys::GetCurrentCommandId(true);
             pg_guard_ffi_boundary(|| insert(self.table.0, slot, command, 0, std::ptr::null_mut(), token));
+            let check = IndexUniqueCheck::UNIQUE_CHECK_PARTIAL;
             let is_new = self
                 .indexes
                 .iter()
-                .all(|index| index.insert(&self.table, slot, IndexUniqueCheck::UNIQUE_CHECK_PARTIAL));
+                .all(|index| index.insert(&self.table, (*slot).tts_tid, |column| row.get(column), check));
             pg_guard_ffi_boundary(|| complete(self.table.0, slot, token, is_new));
             pg_sys::SpeculativeInsertionLockRelease(transaction);
             is_new.then(|| RowId::from((*slot).tts_tid))
@@ -110,38 +120,44 @@ impl Index {
         // SAFETY: an open index is valid; its description lives as long as the current memory context.
         unsafe {
             let info = pg_sys::BuildIndexInfo(relation.0);
-            let is_plain = (*info).ii_Expressions.is_null()
-                && (*info).ii_ExclusionOps.is_null()
+            let known = &*info;
+            let is_plain = known.ii_Expressions.is_null()
+                && known.ii_ExclusionOps.is_null()
                 && !is_summarizing(info)
-                && (*info).ii_Predicate.is_null()
-                && (*info).ii_ReadyForInserts;
-            is_plain.then_some(Self { relation, info })
+                && known.ii_Predicate.is_null()
+                && known.ii_ReadyForInserts;
+            if !is_plain {
+                return None;
+            }
+            let numbers = known.ii_IndexAttrNumbers.iter().take(known.ii_NumIndexAttrs as usize);
+            let columns = numbers.map(|&number| number as usize - 1).collect();
+            Some(Self { relation, info, columns })
         }
     }
 
-    /// False where a unique index may have the row already and was asked for no more than that.
+    /// Enters the row that is at a place, with what `value` gives of its columns; `None` is NULL. False where a unique
+    /// index may have the row already and was asked for no more than that.
     pub(super) fn insert(
         &self,
         table: &Relation,
-        slot: *mut pg_sys::TupleTableSlot,
+        mut id: pg_sys::ItemPointerData,
+        value: impl Fn(usize) -> Option<Datum>,
         check: IndexUniqueCheck::Type,
     ) -> bool {
-        let (mut values, mut nulls) = ([Datum::null(); INDEX_COLUMNS], [false; INDEX_COLUMNS]);
-        // SAFETY: the slot holds a row of the table with its row id; an index without expressions needs no executor.
+        let (mut values, mut nulls) = ([Datum::null(); INDEX_COLUMNS], [true; INDEX_COLUMNS]);
+        for (place, &column) in self.columns.iter().enumerate() {
+            if let Some(datum) = value(column) {
+                (values[place], nulls[place]) = (datum, false);
+            }
+        }
+        // SAFETY: one value for each of the index's columns, of the table's row.
         unsafe {
             let check = if (*self.info).ii_Unique { check } else { IndexUniqueCheck::UNIQUE_CHECK_NO };
-            pg_sys::FormIndexDatum(
-                self.info,
-                slot,
-                std::ptr::null_mut(),
-                values.as_mut_ptr(),
-                nulls.as_mut_ptr(),
-            );
             let fits = pg_sys::index_insert(
                 self.relation.0,
                 values.as_mut_ptr(),
                 nulls.as_mut_ptr(),
-                &raw mut (*slot).tts_tid,
+                &raw mut id,
                 table.0,
                 check,
                 false,

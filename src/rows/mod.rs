@@ -45,6 +45,11 @@ impl<const COLUMNS: usize> Row<COLUMNS> {
         self
     }
 
+    /// A column's value; `None` is NULL.
+    fn get(&self, column: usize) -> Option<Datum> {
+        (!self.nulls[column]).then_some(self.values[column])
+    }
+
     /// Sets a column to an array of a type that is a bigint inside: bigint itself, or timestamptz.
     pub fn set_array(&mut self, column: usize, element: pg_sys::Oid, values: &[i64]) -> &mut Self {
         let mut values: Vec<Datum> = values.iter().map(|&value| Datum::from(value)).collect();

@@ -162,6 +162,10 @@ impl Stored<'_> {
 
     /// Where the row is.
     pub fn row_id(&self) -> super::RowId {
-        super::RowId::from(self.slot.tts_tid)
+        self.place().into()
+    }
+
+    pub(super) fn place(&self) -> pg_sys::ItemPointerData {
+        self.slot.tts_tid
     }
 }

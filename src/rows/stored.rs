@@ -134,8 +134,14 @@ impl Leaf {
             pg_sys::ExecForceStoreHeapTuple(tuple, slot.0, false);
             (*slot.0).tts_tid = (*tuple).t_self;
         }
+        let row = Stored::new(slot.0);
         for index in &self.indexes {
-            index.insert(&self.table, slot.0, IndexUniqueCheck::UNIQUE_CHECK_YES);
+            index.insert(
+                &self.table,
+                row.place(),
+                |column| row.datum(column),
+                IndexUniqueCheck::UNIQUE_CHECK_YES,
+            );
         }
     }
 }
