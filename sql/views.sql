@@ -112,7 +112,7 @@ COMMENT ON COLUMN queue_items.created_at IS 'When the row was made.';
 
 CREATE VIEW queue_status AS
 SELECT q.queue_id, q.queue_type, coalesce(u.queued, 0) AS queued, coalesce(u.processing, 0) AS processing,
-       coalesce(d.failed, 0) AS failed, 
+       coalesce(d.failed, 0) AS failed,
        coalesce(f.size, coalesce(u.queued, 0) + coalesce(u.processing, 0)) AS current_size, q.max_size,
        coalesce(f.completed, 0) AS completed, coalesce(f.skipped, 0) AS skipped, coalesce(f.dropped, 0) AS dropped,
        u.oldest_queued_at, f.last_processed_at, q.is_active, q.is_paused

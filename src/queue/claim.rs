@@ -244,7 +244,7 @@ impl<G: FnMut(&Stored<'_>, &Lease)> Giving<'_, G> {
     fn settle(self) -> usize {
         if self.given > 0 {
             let until = self.now.saturating_add(self.request.lease);
-            gauge(self.key, |gauge| gauge.next_expiry = gauge.next_expiry.min(until));
+            gauge(self.key, |gauge| gauge.note_expiry(until));
         }
         self.given
     }

@@ -175,9 +175,7 @@ fn undo(effects: impl Iterator<Item = Effect>) {
                 if let Some(lease) = held.leases.get_mut(key) {
                     lease.is_finishing = false;
                     let until = lease.until;
-                    gauges
-                        .of_database(key.database)
-                        .for_each(|gauge| gauge.next_expiry = gauge.next_expiry.min(until));
+                    gauges.of_database(key.database).for_each(|gauge| gauge.note_expiry(until));
                 }
             }
             Effect::Left { .. } | Effect::Retry { .. } | Effect::Arrived { .. } => {}

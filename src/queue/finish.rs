@@ -1,6 +1,7 @@
 //! The end of items that were leased.
 
-use camcount_queue::lease::Lease;
+use camcount_queue::lease::{Key, Lease};
+use camcount_queue::names::Names;
 use pgrx::Spi;
 use pgrx::prelude::*;
 
@@ -57,30 +58,28 @@ pub fn item_of(lease: &Lease) -> Item {
 /// Marks those of the items as being finished that are leased, to the worker where one is named, and returns their
 /// leases, which end with this transaction.
 pub fn mark(items: impl Iterator<Item = i64>, worker: Option<&str>) -> Vec<Lease> {
-    let mut held = HELD.exclusive();
-    let mut marked = Vec::new();
-    for item in items {
-        let shared::Held { leases, workers } = &mut *held;
-        let Some(lease) = leases.get_mut(item_key(item)) else { continue };
-        if !lease.is_finishing && worker.is_none_or(|worker| workers.is(lease.worker, worker)) {
-            lease.is_finishing = true;
-            marked.push(*lease);
-            effects::add(Effect::Finished { key: lease.key });
-        }
-    }
-    marked
+    mark_where(items.map(item_key), |_, lease, workers| {
+        !lease.is_finishing && worker.is_none_or(|worker| workers.is(lease.worker, worker))
+    })
 }
 
 /// As [`mark`], for leases that ran out, and that nobody has extended, taken or begun to finish meanwhile.
 pub fn mark_expired(leases: &[Lease], now: i64) -> Vec<Lease> {
+    mark_where(leases.iter().map(|lease| lease.key), |index, current, _| {
+        current.claimed_at == leases[index].claimed_at && current.has_expired(now)
+    })
+}
+
+fn mark_where(keys: impl Iterator<Item = Key>, may: impl Fn(usize, &Lease, &Names) -> bool) -> Vec<Lease> {
     let mut held = HELD.exclusive();
+    let shared::Held { leases, workers } = &mut *held;
     let mut marked = Vec::new();
-    for lease in leases {
-        let Some(current) = held.leases.get_mut(lease.key) else { continue };
-        if current.claimed_at == lease.claimed_at && current.has_expired(now) {
-            current.is_finishing = true;
-            marked.push(*current);
-            effects::add(Effect::Finished { key: lease.key });
+    for (index, key) in keys.enumerate() {
+        let Some(lease) = leases.get_mut(key) else { continue };
+        if may(index, lease, workers) {
+            lease.is_finishing = true;
+            marked.push(*lease);
+            effects::add(Effect::Finished { key });
         }
     }
     marked

@@ -230,7 +230,7 @@ fn extend_lease(
 fn note_expiry(queues: &[i64], until: i64) -> Result<()> {
     for queue in settings::queues()?.values().filter(|queue| queues.contains(&queue.number)) {
         if let Some(gauge) = shared::GAUGES.exclusive().get(super::key(queue)) {
-            gauge.next_expiry = gauge.next_expiry.min(until);
+            gauge.note_expiry(until);
         }
     }
     Ok(())

@@ -49,6 +49,13 @@ pub struct Gauge {
     used_at: i64,
 }
 
+impl Gauge {
+    /// A lease ends at that time.
+    pub fn note_expiry(&mut self, until: i64) {
+        self.next_expiry = self.next_expiry.min(until);
+    }
+}
+
 impl Default for Gauge {
     fn default() -> Self {
         Self {
