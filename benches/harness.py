@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "camcount_bench"
@@ -25,6 +27,13 @@ class Server:
 
     def psql(self, name=None):
         return [self.bin / "psql", self.database(name), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+
+    def by_socket(self):
+        """The same server, by its socket: of a call that costs little, the network would be the most."""
+        parts = urlsplit(self.url)
+        folder = self.run("SELECT split_part(current_setting('unix_socket_directories'), ',', 1)", "postgres")
+        self.url = f"postgresql://{parts.username}:{parts.password}@{quote(folder, safe='')}:{parts.port}{parts.path}"
+        return self
 
     def run(self, sql, name=None):
         done = subprocess.run(self.psql(name), input=sql, capture_output=True, text=True)
@@ -45,6 +54,18 @@ class Server:
         """Without them, rows come first and are moved in the middle of a measurement."""
         while self.run("SELECT camcount.create_partitions()") != "0":
             pass
+
+    def wait_until(self, condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while self.run(f"SELECT {condition}") != "t":
+            if time.monotonic() > deadline:
+                sys.exit(f"not within {seconds} seconds: {condition}")
+            time.sleep(0.1)
+
+    def stop_workers(self):
+        """Maintenance too, which else works in the middle of a measurement. A new database's starts after a moment."""
+        self.wait_until("camcount.stop_workers() > 0")
+        self.wait_until("NOT EXISTS (SELECT FROM camcount.workers)")
 
     @contextmanager
     def open_transaction(self):
@@ -96,7 +117,8 @@ def row(name, figure, label, baseline):
 
 
 def number(figure):
-    return f"{figure:,.1f}" if figure < 1000 else f"{figure:,.0f}"
+    digits = 0 if figure >= 1000 else 1 if figure >= 10 else 2
+    return f"{figure:,.{digits}f}"
 
 
 def in_turns(*measures, rounds=3):

@@ -1,5 +1,6 @@
 -- What pg_dump takes along: every table of the extension but worker_status, whose workers do not outlive their server,
--- and every sequence, so that ids go on where they stopped. Partitions dump themselves (see partitions.sql).
+-- and cache_identity, which is another one in each database; and every sequence, so that ids go on where they stopped.
+-- Partitions dump themselves (see partitions.sql).
 
 -- Two tables come with rows, and a restore finds these when it brings its own. A shipped row is dumped once it has been
 -- changed, and then takes the place of the one that CREATE EXTENSION has just made.
@@ -50,7 +51,7 @@ BEGIN
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
         JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
         WHERE d.deptype = 'e' AND e.extname = 'camcount'
-          AND c.relkind IN ('r', 'S') AND c.relname <> 'worker_status'
+          AND c.relkind IN ('r', 'S') AND c.relname NOT IN ('worker_status', 'cache_identity')
         ORDER BY c.oid
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump(v_relation.oid, v_relation.condition);

@@ -15,6 +15,10 @@ CREATE TABLE retention_policies (
         CHECK (partition_interval IN (interval '1 hour', interval '1 day', interval '7 days', interval '1 month')),
     retention          interval
         CONSTRAINT retention_policies_retention_positive CHECK (retention > interval '0'),
+    compress_after     interval
+        CONSTRAINT retention_policies_compress_after_range CHECK (compress_after >= interval '1 day')
+        CONSTRAINT retention_policies_compress_after_table
+        CHECK (compress_after IS NULL OR table_name = 'timeseries_data'),
     partitions_ahead   integer NOT NULL
         CONSTRAINT retention_policies_partitions_ahead_range CHECK (partitions_ahead BETWEEN 0 AND 100),
     is_active          boolean NOT NULL DEFAULT true,
@@ -26,6 +30,8 @@ COMMENT ON COLUMN retention_policies.partition_interval IS
     'Time in one partition: 1 hour, 1 day, 7 days or 1 month, in UTC. A change holds for partitions made from then on.';
 COMMENT ON COLUMN retention_policies.retention IS
     'A partition is dropped when all its rows are older, by the column that cuts the table; NULL keeps them.';
+COMMENT ON COLUMN retention_policies.compress_after IS
+    'Of timeseries_data: values older than this go into timeseries_blocks, and rollups by the minute go; NULL: never.';
 COMMENT ON COLUMN retention_policies.partitions_ahead IS 'Partitions made beyond the current one.';
 COMMENT ON COLUMN retention_policies.is_active IS 'Whether partitions of the table are made and dropped at all.';
 COMMENT ON COLUMN retention_policies.is_default IS 'The row is as shipped. It clears itself with the first change.';
@@ -40,9 +46,11 @@ INSERT INTO retention_policies (table_name, partition_interval, retention, parti
     ('zone_visits', '1 month', '5 years', 1, true),
     ('density_cells', '1 month', '5 years', 1, true),
     ('timeseries_data', '7 days', '1 year', 1, true),
+    ('timeseries_blocks', '1 month', '5 years', 1, true),
     ('realtime_performance_metrics', '7 days', '30 days', 1, true),
     ('ingestion_monitoring', '7 days', '30 days', 1, true),
     ('stream_processing_monitoring', '7 days', '30 days', 1, true);
+UPDATE retention_policies SET compress_after = '30 days' WHERE table_name = 'timeseries_data';
 
 CREATE FUNCTION partition_start(p_interval interval, p_at timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -92,13 +100,26 @@ $$;
 COMMENT ON FUNCTION list_partitions(text) IS
     'The partitions of a table with their bounds, the default partition left out.';
 
+CREATE FUNCTION has_rows_to_move(p_table text, p_from timestamptz, p_to timestamptz) RETURNS boolean
+LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp AS $$
+DECLARE
+    v_found boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM camcount.%1$I WHERE %2$I >= $1 AND %2$I < $2)',
+                   p_table || '_default', partition_column(p_table))
+    INTO v_found USING p_from, p_to;
+    RETURN v_found;
+END
+$$;
+COMMENT ON FUNCTION has_rows_to_move(text, timestamptz, timestamptz) IS
+    'Whether the default partition of a table has rows of [p_from, p_to).';
+
 CREATE FUNCTION make_partition(p_table text, p_interval interval, p_start timestamptz) RETURNS boolean
 LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp AS $$
 DECLARE
     v_name    text := partition_name(p_table, p_interval, p_start);
     v_default text := p_table || '_default';
     v_end     timestamptz := partition_end(p_interval, p_start);
-    v_column  name := partition_column(p_table);
     v_moves   boolean;
     v_options text;
     v_owner   name;
@@ -108,13 +129,14 @@ BEGIN
        OR EXISTS (SELECT FROM list_partitions(p_table) WHERE lower_bound < v_end AND upper_bound > p_start) THEN
         RETURN false;
     END IF;
-    -- Writers first: one that had chosen the default partition for its row and then waited would find that the row
-    -- no longer belongs there, and fail. Where rows are to be moved, readers too: one that had looked up the partitions
-    -- and then waited for the default partition would find the rows in neither.
-    EXECUTE format('LOCK TABLE ONLY camcount.%I IN SHARE ROW EXCLUSIVE MODE', p_table);
-    EXECUTE format('SELECT EXISTS (SELECT FROM camcount.%1$I WHERE %2$I >= $1 AND %2$I < $2)', v_default, v_column)
-    INTO v_moves USING p_start, v_end;
-    IF v_moves THEN
+    -- Writers wait: one that had chosen the default partition for its row and then waited would find that the row no
+    -- longer belongs there, and fail. Where rows are to be moved, readers too: one that had looked up the partitions and
+    -- then waited for the default partition would find the rows in neither. They are looked for before any lock, because
+    -- one who reads and then writes must not meet somebody who does the same; rows that come meanwhile are the exception.
+    v_moves := has_rows_to_move(p_table, p_start, v_end);
+    EXECUTE format('LOCK TABLE ONLY camcount.%I IN %s MODE', p_table,
+                   CASE WHEN v_moves THEN 'ACCESS EXCLUSIVE' ELSE 'SHARE ROW EXCLUSIVE' END);
+    IF NOT v_moves AND has_rows_to_move(p_table, p_start, v_end) THEN
         EXECUTE format('LOCK TABLE ONLY camcount.%I IN ACCESS EXCLUSIVE MODE', p_table);
     END IF;
     EXECUTE format('LOCK TABLE camcount.%I IN ACCESS EXCLUSIVE MODE', v_default);
@@ -127,7 +149,8 @@ BEGIN
                    v_name, v_default, v_options);
     EXECUTE format('ALTER TABLE camcount.%I OWNER TO %I', v_name, v_owner);
     EXECUTE format('WITH moved AS (DELETE FROM camcount.%1$I WHERE %2$I >= $1 AND %2$I < $2 RETURNING *)
-                    INSERT INTO camcount.%3$I SELECT * FROM moved', v_default, v_column, v_name)
+                    INSERT INTO camcount.%3$I SELECT * FROM moved',
+                   v_default, partition_column(p_table), v_name)
     USING p_start, v_end;
     EXECUTE format('ALTER TABLE camcount.%I ATTACH PARTITION camcount.%I FOR VALUES FROM (%L) TO (%L)',
                    p_table, v_name, p_start, v_end);
@@ -172,11 +195,14 @@ COMMENT ON FUNCTION missing_partitions(retention_policies) IS
 
 -- Called every few seconds: with nothing to do it looks up a few names and finds the default partitions empty (1 to
 -- 3 ms for all tables). Locks are waited for briefly, so that a long transaction on a table holds up its other writers
--- no longer than that, and the next call tries again.
+-- no longer than that, and the next call tries again. What is locked is let go well within deadlock_timeout (1 s): in a
+-- deadlock with another transaction it is then this one that gives way.
 CREATE FUNCTION create_partitions() RETURNS integer
 LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
     c_most    CONSTANT integer := 32;
+    c_longest CONSTANT interval := '500 ms';
+    v_since   timestamptz;
     v_next    record;
     v_made    integer := 0;
     v_blocked text := '';
@@ -192,6 +218,7 @@ BEGIN
         ORDER BY m.is_stray, p.table_name, m.partition_start DESC
     LOOP
         CONTINUE WHEN v_next.table_name = v_blocked;
+        v_since := coalesce(v_since, clock_timestamp());
         BEGIN
             IF make_partition(v_next.table_name, v_next.partition_interval, v_next.partition_start) THEN
                 v_made := v_made + 1;
@@ -201,13 +228,13 @@ BEGIN
             EXIT WHEN v_made > 0;
             v_blocked := v_next.table_name;
         END;
-        EXIT WHEN v_made >= c_most;
+        EXIT WHEN v_made >= c_most OR v_made > 0 AND clock_timestamp() > v_since + c_longest;
     END LOOP;
     RETURN v_made;
 END
 $$;
 COMMENT ON FUNCTION create_partitions() IS
-    'Makes the partitions that are due, at most 32 a call, and returns how many; the maintenance worker calls it.';
+    'Makes the partitions that are due, at most 32 a call and for half a second, and returns how many; the maintenance worker calls it.';
 
 CREATE VIEW unfinished_items AS
 SELECT id, queue_id, frame_timestamp, queued_at, status FROM stream_items
@@ -227,6 +254,16 @@ COMMENT ON COLUMN unfinished_items.frame_timestamp IS 'When its frame was taken.
 COMMENT ON COLUMN unfinished_items.queued_at IS 'When it came in.';
 COMMENT ON COLUMN unfinished_items.status IS 'queued or processing.';
 
+CREATE FUNCTION uncompressed_from() RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+    SELECT coalesce((SELECT coalesce(clock_timestamp() - b.retention, '-infinity')
+                     FROM retention_policies d, retention_policies b
+                     WHERE d.table_name = 'timeseries_data' AND d.is_active AND d.compress_after IS NOT NULL
+                       AND b.table_name = 'timeseries_blocks'), 'infinity')
+$$;
+COMMENT ON FUNCTION uncompressed_from() IS
+    'Rows of timeseries_data from here on are kept until they are compressed; infinity where nothing is.';
+
 -- PL/pgSQL on purpose: before PostgreSQL 18 a function in SQL keeps its plan through a transaction, with the partitions
 -- in it that were dropped since.
 CREATE FUNCTION has_unfinished_work(p_table text, p_from timestamptz, p_to timestamptz) RETURNS boolean
@@ -236,12 +273,15 @@ BEGIN
         RETURN EXISTS (SELECT FROM unfinished_items WHERE queued_at >= p_from AND queued_at < p_to);
     ELSIF p_table = 'realtime_data_ingestion' THEN
         RETURN EXISTS (SELECT FROM unfinished_items WHERE frame_timestamp >= p_from AND frame_timestamp < p_to);
+    ELSIF p_table = 'timeseries_data' THEN
+        RETURN EXISTS (SELECT FROM timeseries_data
+                       WHERE metric_timestamp >= greatest(p_from, uncompressed_from()) AND metric_timestamp < p_to);
     END IF;
     RETURN false;
 END
 $$;
 COMMENT ON FUNCTION has_unfinished_work(text, timestamptz, timestamptz) IS
-    'Whether queue items that are not finished need the rows of a table in [p_from, p_to).';
+    'Whether rows of a table in [p_from, p_to) are needed: by queue items that are not finished, or to be compressed.';
 
 CREATE FUNCTION is_restored(p_table text, p_partition text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
@@ -279,6 +319,7 @@ DECLARE
         WHEN 'realtime_data_ingestion' THEN $sql$NOT EXISTS (
             SELECT FROM camcount.unfinished_items i
             WHERE i.frame_timestamp = d.frame_timestamp AND i.id = d.id)$sql$
+        WHEN 'timeseries_data' THEN 'd.metric_timestamp < camcount.uncompressed_from()'
         ELSE 'true' END;
     v_deleted bigint;
 BEGIN
@@ -296,9 +337,11 @@ COMMENT ON FUNCTION delete_expired_from_default(text, timestamptz) IS
 CREATE FUNCTION drop_expired_partitions() RETURNS integer
 LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
+    c_longest   CONSTANT interval := '500 ms';
     v_policy    retention_policies;
     v_partition record;
     v_before    timestamptz;
+    v_since     timestamptz;
     v_dropped   integer := 0;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('camcount partitions', 0)) THEN
@@ -315,9 +358,14 @@ BEGIN
             FOR v_partition IN
                 SELECT * FROM list_partitions(v_policy.table_name) WHERE upper_bound <= v_before
             LOOP
+                v_since := coalesce(v_since, clock_timestamp());
                 IF drop_partition(v_policy.table_name, v_partition.partition_name,
                                   v_partition.lower_bound, v_partition.upper_bound) THEN
                     v_dropped := v_dropped + 1;
+                END IF;
+                -- As in create_partitions.
+                IF clock_timestamp() > v_since + c_longest THEN
+                    RETURN v_dropped;
                 END IF;
             END LOOP;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -329,7 +377,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION drop_expired_partitions() IS
-    'Drops the partitions whose rows are all past retention and returns how many; unfinished work is never dropped.';
+    'Drops partitions whose rows are all past retention, for half a second, and returns how many; unfinished work is never dropped.';
 
 -- Counted, not estimated: a default partition is normally empty, and the server's estimate lags behind.
 CREATE FUNCTION count_default_rows(p_table text) RETURNS bigint

@@ -1,6 +1,10 @@
 -- The last of the script: who may not do what, and the workers' start.
 
-REVOKE EXECUTE ON FUNCTION start_workers(), stop_workers(), create_partitions(), drop_expired_partitions() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION start_workers(), stop_workers(), create_partitions(), drop_expired_partitions(),
+    remove_expired_aggregations(), note_stalled_cameras(interval) FROM PUBLIC;
+-- As a table's content would be.
+REVOKE EXECUTE ON FUNCTION cache_get(text), cache_set(text, jsonb, integer), cache_delete(text), cache_evict_expired(),
+    cache_entries() FROM PUBLIC;
 
 DO $$
 BEGIN

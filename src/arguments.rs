@@ -1,6 +1,7 @@
 //! Checks that every SQL function makes of its arguments.
 
 use camcount_vision::geometry::Timestamp;
+use pgrx::AnyNumeric;
 use pgrx::prelude::*;
 
 use crate::error::{Error, Result};
@@ -58,6 +59,17 @@ pub fn not_negative(value: Option<i64>, parameter: &'static str) -> Result<i64> 
     } else {
         Ok(value)
     }
+}
+
+/// A number below 10^100 either way, so that what is calculated of it is a `numeric` too. NaN and the infinities are
+/// beyond.
+pub fn finite(value: AnyNumeric, parameter: &'static str) -> Result<AnyNumeric> {
+    const LIMIT: &str = "1e100";
+    let limit = AnyNumeric::try_from(LIMIT).map_err(|error| Error::Runtime(error.to_string()))?;
+    if value.is_nan() || value >= limit || value <= -limit {
+        return Err(Error::invalid(parameter, format!("must be a finite number below {LIMIT}")));
+    }
+    Ok(value)
 }
 
 /// From Postgres's clock to the crates'.

@@ -18,6 +18,8 @@ pub enum Error {
     Null { parameter: &'static str },
     #[error("{parameter} must be 1 to {max} characters long, got {length}")]
     Length { parameter: &'static str, max: usize, length: usize },
+    #[error("{parameter} has {octets} octets; at most {limit} are taken")]
+    TooLarge { parameter: &'static str, octets: usize, limit: usize },
     #[error("{parameter} {reason}")]
     Invalid { parameter: &'static str, reason: String },
     #[error("{parameter}: {source}")]
@@ -32,12 +34,22 @@ pub enum Error {
     Config(#[from] ConfigError),
     #[error("stored tracker state: {0}")]
     State(#[from] StateError),
+    #[error("time series: {0}")]
+    Block(#[from] camcount_series::block::Error),
+    #[error("a unit or tag is not in UTF-8")]
+    NotUtf8,
     #[error("{kind} {name:?} does not exist")]
     Missing { kind: &'static str, name: String },
     #[error(
         "counter {counter:?} of camera {camera:?} is {value}, which does not fit the INTEGER it is returned as"
     )]
     CounterRange { camera: String, counter: String, value: i64 },
+    #[error("counter {counter:?} of camera {camera:?} cannot count further: a bigint would not hold it")]
+    CounterFull { camera: String, counter: String },
+    #[error("{parameter}: {problem}")]
+    CounterConfig { parameter: &'static str, problem: String },
+    #[error("counter {counter:?} of camera {camera:?} does not exist")]
+    NoCounter { camera: String, counter: String },
     #[error("{0}")]
     Runtime(String),
     #[error("queue {queue:?} is full: {size} of at most {max_size} items are not finished")]
@@ -52,6 +64,8 @@ pub enum Error {
     TooManyLeases(usize),
     #[error("item {item} is not leased{}", of_worker(.worker))]
     NotLeased { item: i64, worker: Option<String> },
+    #[error("the answer would have more than {0} buckets")]
+    TooManyBuckets(i64),
     #[error("could not start a background worker")]
     NoWorkerSlot,
     #[error("stream {stream:?} of camera {camera:?} is no longer leased to this worker")]
@@ -80,18 +94,27 @@ impl Error {
             Self::Length { .. } | Self::Invalid { .. } | Self::Payload { .. } => {
                 ERRCODE_INVALID_PARAMETER_VALUE
             }
-            Self::Image { source: DecodeError::TooLarge { .. }, .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::TooLarge { .. } | Self::Image { source: DecodeError::TooLarge { .. }, .. } => {
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED
+            }
             Self::Image { .. } => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::Element { source, .. } => source.code(),
             Self::Model { source, .. } => model_code(source),
             Self::Config(error) if error.problem.starts_with("unknown field") => ERRCODE_UNDEFINED_PARAMETER,
             Self::Config(_) => ERRCODE_INVALID_PARAMETER_VALUE,
-            Self::State(_) => ERRCODE_DATA_CORRUPTED,
+            Self::State(_) | Self::Block(_) => ERRCODE_DATA_CORRUPTED,
+            Self::NotUtf8 => ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
             Self::Missing { .. } => ERRCODE_UNDEFINED_OBJECT,
-            Self::CounterRange { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::CounterRange { .. } | Self::CounterFull { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::CounterConfig { problem, .. } if problem.starts_with("unknown field") => {
+                ERRCODE_UNDEFINED_PARAMETER
+            }
+            Self::CounterConfig { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::NoCounter { .. } => ERRCODE_UNDEFINED_OBJECT,
             Self::Runtime(_) => ERRCODE_CONFIG_FILE_ERROR,
             Self::NoWorkerSlot => ERRCODE_INSUFFICIENT_RESOURCES,
             Self::QueueFull { .. } | Self::TooManyLeases(_) => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Self::TooManyBuckets(_) => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Denied { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Standby => ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::NotPreloaded { .. } | Self::NotLeased { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -104,6 +127,9 @@ impl Error {
         match self {
             Self::Image { source: DecodeError::TooLarge { .. }, .. } => {
                 Some("Send a smaller picture, or raise camcount.max_image_pixels.")
+            }
+            Self::TooLarge { .. } => {
+                Some("Keep less of it, or raise camcount.cache_size: a value may take a sixteenth.")
             }
             Self::Image { .. } => Some("Frames are JPEG or PNG files, byte for byte."),
             Self::Element { source, .. } => source.hint(),
@@ -120,6 +146,7 @@ impl Error {
                 Some("Items are given out to roles that may read and update all rows of the table.")
             }
             Self::TooManyLeases(_) => Some("Claim fewer items at a time, or complete what was claimed."),
+            Self::TooManyBuckets(_) => Some("Ask for longer buckets, or for a shorter time."),
             Self::NotLeased { .. } => Some("Its lease may have run out: extend_lease() keeps one."),
             Self::NoWorkerSlot => Some("Raise max_worker_processes and restart the server."),
             Self::CounterRange { .. } => Some("Read realtime_counters.current_count, which is a bigint."),

@@ -2,8 +2,9 @@
 
 use std::ffi::CString;
 
-use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::direct_function_call_as_datum;
+use pgrx::memcxt::PgMemoryContexts;
 use pgrx::nullable::Nullable;
 use pgrx::pg_sys::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::{
@@ -27,13 +28,7 @@ impl Jsonb {
     /// # Errors
     /// A text that is not in UTF-8, in a database of another encoding.
     pub fn value(&self, parameter: &'static str) -> Result<camcount_jsonb::Value<'_>> {
-        // SAFETY: the datum is a varlena; what it is brought into memory as lives as long as the call.
-        #[allow(unsafe_code)]
-        let bytes = unsafe {
-            let whole = pg_sys::pg_detoast_datum(self.0.cast_mut_ptr());
-            pgrx::varlena::varlena_to_byte_slice(whole)
-        };
-        let value = camcount_jsonb::Value::new(bytes).map_err(unreadable(parameter))?;
+        let value = camcount_jsonb::Value::new(self.bytes()).map_err(unreadable(parameter))?;
         if !is_utf8() {
             // All of it, so that nothing turns out to be unreadable later.
             value.to::<Value>().map_err(unreadable(parameter))?;
@@ -49,7 +44,23 @@ impl Jsonb {
         self.value(parameter)?.to().map_err(unreadable(parameter))
     }
 
-    /// A list or an object that is part of another value; its [`bytes`](camcount_jsonb::Object::bytes).
+    /// Whether it is `{}`, as it is stored: nothing is read for that.
+    pub fn is_empty_object(&self) -> bool {
+        matches!(self.value(""), Ok(camcount_jsonb::Value::Object(object)) if object.is_empty())
+    }
+
+    /// The value as Postgres stores it, without its length word.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the datum is a varlena; what it is brought into memory as lives as long as the call.
+        #[allow(unsafe_code)]
+        unsafe {
+            let whole = pg_sys::pg_detoast_datum(self.0.cast_mut_ptr());
+            pgrx::varlena::varlena_to_byte_slice(whole)
+        }
+    }
+
+    /// A list or an object that is part of another value, by its [`bytes`](camcount_jsonb::Object::bytes), or a whole
+    /// value, by its own.
     pub fn part(container: &[u8]) -> Self {
         // SAFETY: a varlena of the server's memory with the container as its content.
         #[allow(unsafe_code)]
@@ -124,6 +135,20 @@ impl FromDatum for Jsonb {
     unsafe fn from_polymorphic_datum(datum: Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
         (!is_null).then_some(Self(datum))
     }
+
+    /// A copy, which outlives the statement that it is a result of.
+    #[allow(unsafe_code)]
+    unsafe fn from_datum_in_memory_context(
+        mut context: PgMemoryContexts,
+        datum: Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        // SAFETY: the datum is a varlena where it is not NULL.
+        (!is_null).then(|| unsafe {
+            context.switch_to(|_| Self(Datum::from(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()))))
+        })
+    }
 }
 
 impl IntoDatum for Jsonb {
@@ -149,6 +174,15 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Jsonb {
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
         // SAFETY: `FromDatum` takes any datum of the declared type.
         unsafe { arg.unbox_arg_using_from_datum().into() }
+    }
+}
+
+// SAFETY: the datum is a varlena in the caller's memory.
+#[allow(unsafe_code)]
+unsafe impl BoxRet for Jsonb {
+    unsafe fn box_into<'fcx>(self, call: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+        // SAFETY: of the type that the function is declared to return.
+        unsafe { call.return_raw_datum(self.0) }
     }
 }
 

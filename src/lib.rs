@@ -9,6 +9,7 @@ mod arguments;
 mod database;
 mod error;
 mod events;
+mod fields;
 mod ingest;
 mod jsonb;
 mod model;
@@ -30,8 +31,15 @@ extension_sql_file!("../sql/queue.sql", name = "queue", requires = ["ingestion"]
 extension_sql_file!("../sql/pipelines.sql", name = "pipelines", requires = ["queue"]);
 extension_sql_file!("../sql/streams.sql", name = "streams", requires = ["pipelines"]);
 extension_sql_file!("../sql/timeseries.sql", name = "timeseries", requires = ["streams"]);
-extension_sql_file!("../sql/realtime.sql", name = "realtime", requires = ["timeseries"]);
-extension_sql_file!("../sql/events.sql", name = "events", requires = ["realtime"]);
+extension_sql_file!("../sql/aggregations.sql", name = "aggregations", requires = ["timeseries"]);
+extension_sql_file!("../sql/counters.sql", name = "counters", requires = ["aggregations"]);
+extension_sql_file!(
+    "../sql/cache.sql",
+    name = "cache",
+    requires =
+        ["counters", realtime::cache::functions::cache_entries, realtime::cache::functions::cache_figures]
+);
+extension_sql_file!("../sql/events.sql", name = "events", requires = ["cache"]);
 extension_sql_file!("../sql/monitoring.sql", name = "monitoring", requires = ["events"]);
 extension_sql_file!(
     "../sql/partitions.sql",
@@ -63,7 +71,33 @@ extension_sql_file!(
     name = "loading",
     requires = ["queue_upkeep", ingest::ingest_frame]
 );
-extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["loading"]);
+extension_sql_file!("../sql/rollups.sql", name = "rollups", requires = ["loading", "ends", "summarise"]);
+extension_sql_file!(
+    "../sql/series.sql",
+    name = "series",
+    requires = [
+        "rollups",
+        timeseries::block::block_points,
+        timeseries::check::check_series,
+        timeseries::check::check_aggregation,
+        timeseries::check::check_buckets,
+        timeseries::check::check_bucket_count,
+        timeseries::check::check_units
+    ]
+);
+extension_sql_file!(
+    "../sql/counter_upkeep.sql",
+    name = "counter_upkeep",
+    requires = [
+        "series",
+        realtime::counters::check_counter_config,
+        realtime::buffered::forget_counter,
+        realtime::buffered::forget_counters,
+        realtime::periods::forget_time_zones
+    ]
+);
+extension_sql_file!("../sql/stalls.sql", name = "stalls", requires = ["counter_upkeep"]);
+extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["stalls"]);
 extension_sql_file!("../sql/start.sql", name = "start", finalize);
 
 /// Called by the server when it loads the library.

@@ -17,7 +17,11 @@ static LEASE_SECONDS: GucSetting<i32> = GucSetting::<i32>::new(60);
 static RETRY_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static POLL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5000);
 static MAINTENANCE_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
+static AGGREGATION_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(43_200);
+static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(16);
 static MONITOR_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
+static STALL_AFTER: GucSetting<i32> = GucSetting::<i32>::new(30);
+static ROLLUP_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
 static MAX_IMAGE_PIXELS: GucSetting<i32> = GucSetting::<i32>::new(50_000_000);
 static ONNXRUNTIME_LIBRARY: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"$libdir/camcount/libonnxruntime.so"));
@@ -51,6 +55,11 @@ impl From<Provider> for ExecutionProvider {
 pub fn register() {
     register_worker_settings();
     register_model_settings();
+    // SAFETY: a flag that the server sets before it loads libraries.
+    #[allow(unsafe_code)]
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        register_memory_settings();
+    }
     // SAFETY: called from _PG_init on the main thread; the string is static.
     #[allow(unsafe_code)]
     unsafe {
@@ -112,7 +121,7 @@ fn register_worker_settings() {
     );
     GucRegistry::define_int_guc(
         c"camcount.maintenance_interval",
-        c"How often partitions are made and expired ones dropped.",
+        c"How often partitions are made, and what has expired is removed.",
         c"",
         &MAINTENANCE_INTERVAL,
         1,
@@ -121,10 +130,40 @@ fn register_worker_settings() {
         GucFlags::UNIT_S,
     );
     GucRegistry::define_int_guc(
+        c"camcount.aggregation_retention",
+        c"How long windows of realtime_aggregations are kept after their last value; 0 means for ever.",
+        c"The maintenance worker removes older ones.",
+        &AGGREGATION_RETENTION,
+        0,
+        5_270_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_MIN,
+    );
+    GucRegistry::define_int_guc(
         c"camcount.monitor_interval",
         c"How often each camera's ingestion is measured into ingestion_monitoring; 0 means never.",
         c"",
         &MONITOR_INTERVAL,
+        0,
+        3600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"camcount.stall_after",
+        c"After how long without a message a camera counts as stalled; 0 means never.",
+        c"",
+        &STALL_AFTER,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"camcount.rollup_interval",
+        c"How often time series are rolled up; 0 means never.",
+        c"Readers add to the rollups what has come since: a longer interval makes no answer wrong, only slower.",
+        &ROLLUP_INTERVAL,
         0,
         3600,
         GucContext::Sighup,
@@ -191,6 +230,20 @@ fn register_model_settings() {
     );
 }
 
+/// Of shared memory, whose size is fixed when the server starts. The server takes them while it preloads libraries only.
+fn register_memory_settings() {
+    GucRegistry::define_int_guc(
+        c"camcount.cache_size",
+        c"Shared memory of the cache, for all databases.",
+        c"Raise it where camcount.cache_statistics shows evictions and many misses. A value may take a sixteenth of it.",
+        &CACHE_SIZE,
+        1,
+        4096,
+        GucContext::Postmaster,
+        GucFlags::UNIT_MB,
+    );
+}
+
 fn positive(setting: &GucSetting<i32>) -> usize {
     usize::try_from(setting.get()).unwrap_or(0)
 }
@@ -239,9 +292,33 @@ pub fn maintenance_interval() -> Duration {
     Duration::from_secs(positive(&MAINTENANCE_INTERVAL) as u64)
 }
 
+/// How long windows are kept, in minutes; `None` for ever.
+pub fn aggregation_retention_minutes() -> Option<i32> {
+    Some(AGGREGATION_RETENTION.get()).filter(|&minutes| minutes > 0)
+}
+
+/// Octets of shared memory for the cache.
+pub fn cache_octets() -> usize {
+    positive(&CACHE_SIZE) << 20
+}
+
 /// Time between two samples of ingestion; `None` for no samples.
 pub fn monitor_interval() -> Option<Duration> {
-    let seconds = positive(&MONITOR_INTERVAL) as u64;
+    interval(&MONITOR_INTERVAL)
+}
+
+/// How long a camera may be silent; `None` is for ever.
+pub fn stall_after() -> Option<Duration> {
+    interval(&STALL_AFTER)
+}
+
+/// How often time series are rolled up; `None` is never.
+pub fn rollup_interval() -> Option<Duration> {
+    interval(&ROLLUP_INTERVAL)
+}
+
+fn interval(setting: &GucSetting<i32>) -> Option<Duration> {
+    let seconds = positive(setting) as u64;
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 

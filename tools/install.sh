@@ -19,7 +19,7 @@ fi
 [ "${1:-}" != --runtime-only ] || exit 0
 
 sources=()
-for path in Cargo.toml Cargo.lock camcount.control src sql crates/jsonb crates/vision crates/queue crates/series; do
+for path in Cargo.toml Cargo.lock camcount.control src sql crates/cache crates/counter crates/jsonb crates/vision crates/queue crates/series; do
   [ ! -e "$path" ] || sources+=("$path")
 done
 

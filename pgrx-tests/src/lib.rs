@@ -11,7 +11,7 @@
 //! | `CAMCOUNT_DATA` | a folder with `models/` | `../shared/data` beside the workspace |
 //! | `CAMCOUNT_VIDEO` | a video with people walking, such as vtest.avi | |
 //! | `CAMCOUNT_ONNXRUNTIME` | `libonnxruntime.so` | the extension's own setting |
-//! | `CAMCOUNT_STRESS_SECONDS` | how long clients and workers press on one queue | 10 |
+//! | `CAMCOUNT_STRESS_SECONDS` | how long clients press on one queue, or on one set of time series | 10, 5 |
 
 pub mod cluster;
 pub mod material;

@@ -211,12 +211,20 @@ impl<'a> Site<'a> {
             victim = self.vision_workers()?.first().copied();
             Ok(victim.is_some())
         })?;
-        let pid = victim.context("no vision worker")?.to_string();
+        self.kill(victim.context("no vision worker")?)
+    }
+
+    /// Kills one of the server's processes with SIGKILL. The server then restarts all of them: waits for it to be back.
+    ///
+    /// # Errors
+    /// When there is no such process, or the server does not come back.
+    pub fn kill(&self, pid: i32) -> Result<()> {
         // Held until the server has ended it: only then is a new connection one to the recovered server.
         let mut witness = self.connect()?;
-        let status = Command::new("kill").args(["-KILL", &pid]).status().context("cannot run kill")?;
-        ensure!(status.success(), "cannot kill worker {pid}");
-        wait_until("the server has noticed the killed worker", SOON, || {
+        let status =
+            Command::new("kill").args(["-KILL", &pid.to_string()]).status().context("cannot run kill")?;
+        ensure!(status.success(), "cannot kill process {pid}");
+        wait_until("the server has noticed the killed process", SOON, || {
             Ok(witness.is_valid(Duration::from_secs(1)).is_err())
         })?;
         self.cluster.connect_when_up(self.database).map(drop)

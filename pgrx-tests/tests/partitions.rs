@@ -44,3 +44,40 @@ fn a_query_that_waits_while_rows_move_finds_them_afterwards() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_transaction_that_reads_and_then_writes_is_not_caught_in_a_deadlock_by_a_move() -> Result<()> {
+    const POINT: &str =
+        "INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp, metric_value)
+        VALUES ('plaza', 'people', now() - interval '60 days', 1)";
+    // As create_partitions does it, but it waits for its locks as long as it takes.
+    const MOVE: &str = "SELECT camcount.make_partition(table_name, partition_interval,
+            camcount.partition_start(partition_interval, now() - interval '60 days'))
+        FROM camcount.retention_policies WHERE table_name = 'timeseries_data'";
+    let Some(material) = Material::find(1)? else { return Ok(()) };
+    with_cluster(&material.server, &unloaded(&[]), |cluster| {
+        let site = Site::create(cluster, "site")?;
+        let mut witness = site.connect()?;
+        let mut writer = site.connect()?;
+        writer.batch_execute("INSERT INTO camcount.cameras (camera_id) VALUES ('plaza')")?;
+        writer.batch_execute(POINT)?;
+        let mut writing = writer.transaction()?;
+        writing.batch_execute("SELECT * FROM camcount.timeseries_data")?;
+
+        thread::scope(|scope| -> Result<()> {
+            let moving =
+                scope.spawn(|| -> Result<bool> { Ok(site.connect()?.query_one(MOVE, &[])?.try_get(0)?) });
+            wait_until("the move waits for the reader", SOON, || {
+                const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)";
+                Ok(moving.is_finished() || witness.query_one(WAITING, &[])?.try_get(0)?)
+            })?;
+            ensure!(!moving.is_finished(), "the move did not wait: the test proves nothing");
+            writing.batch_execute(POINT).context("the writer is the victim")?;
+            writing.commit()?;
+            let is_moved =
+                moving.join().ok().context("the mover panicked")?.context("the move is the victim")?;
+            ensure!(is_moved, "nothing was moved: the test proves nothing");
+            Ok(())
+        })
+    })
+}

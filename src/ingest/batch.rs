@@ -2,13 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::ffi::CString;
-use std::ops::RangeInclusive;
 
 use camcount_jsonb::Value;
-use camcount_vision::geometry::Timestamp;
-use chrono::DateTime;
-use pgrx::direct_function_call;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -16,8 +11,9 @@ use super::arrival::{Arrival, MAX_JSON_BYTES, check_size};
 use super::identity::Identity;
 use super::store::Message;
 use super::{chosen_queue, store};
-use crate::arguments::{from_timestamp, required, shown};
+use crate::arguments::required;
 use crate::error::{Error, Result};
+use crate::fields::{id, refused, text, timestamp};
 use crate::jsonb::{Jsonb, unreadable};
 use crate::queue::settings::Queue;
 
@@ -151,7 +147,7 @@ impl<'a> Element<'a> {
         Ok(Self {
             camera_id: id(field("camera_id")?, "p_camera_id")?,
             stream_id: id(field("stream_id")?, "p_stream_id")?,
-            frame_timestamp: frame_timestamp(field("frame_timestamp")?)?,
+            frame_timestamp: timestamp(field("frame_timestamp")?, "p_frame_timestamp")?,
             frame_number: frame_number(field("frame_number")?)?,
             data_type: text(field("data_type")?, "p_data_type")?,
             payload: field("data_payload")?,
@@ -173,32 +169,6 @@ impl<'a> Element<'a> {
     }
 }
 
-fn text<'a>(value: Value<'a>, parameter: &'static str) -> Result<Option<Cow<'a, str>>> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.into())),
-        other => Err(refused(parameter, "must be text", other)),
-    }
-}
-
-/// A text, or a whole number of 64 bits.
-fn id<'a>(value: Value<'a>, parameter: &'static str) -> Result<Option<Cow<'a, str>>> {
-    const NUMBERS: RangeInclusive<i128> = i64::MIN as i128..=u64::MAX as i128;
-    match value {
-        Value::Number(number) if number.as_integer().is_some_and(|number| NUMBERS.contains(&number)) => {
-            Ok(Some(number.to_string().into()))
-        }
-        other => text(other, parameter),
-    }
-}
-
-fn refused(parameter: &'static str, expected: &str, found: Value<'_>) -> Error {
-    match found.to::<serde_json::Value>() {
-        Ok(found) => Error::invalid(parameter, format!("{expected}, got {}", shown(&found.to_string()))),
-        Err(error) => unreadable(parameter)(error),
-    }
-}
-
 fn frame_number(value: Value<'_>) -> Result<Option<i64>> {
     let number = match value {
         Value::Null => return Ok(None),
@@ -207,49 +177,4 @@ fn frame_number(value: Value<'_>) -> Result<Option<i64>> {
         _ => None,
     };
     number.map(Some).ok_or_else(|| refused("p_frame_number", "must be a whole number", value))
-}
-
-/// Reads a time as Postgres does: with an offset, or else in the session's time zone.
-fn frame_timestamp(value: Value<'_>) -> Result<Option<TimestampWithTimeZone>> {
-    const PARAMETER: &str = "p_frame_timestamp";
-    let refused = || refused(PARAMETER, "must be a time such as 2026-01-05T08:00:00+01:00", value);
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => {
-            plain_timestamp(text).or_else(|| any_timestamp(text)).map(Some).ok_or_else(refused)
-        }
-        _ => Err(refused()),
-    }
-}
-
-/// A time with an offset and no more than microseconds: nearly all of them, and read in a tenth of the time.
-fn plain_timestamp(text: &str) -> Option<TimestampWithTimeZone> {
-    const OFFSETS: i32 = 16 * 3600;
-    // chrono takes another minus sign too.
-    if !text.is_ascii() {
-        return None;
-    }
-    let time = DateTime::parse_from_rfc3339(text).ok()?;
-    // A leap second has more than a second of nanoseconds.
-    let nanoseconds = time.timestamp_subsec_nanos();
-    let is_exact = nanoseconds < 1_000_000_000 && nanoseconds % 1000 == 0;
-    if !is_exact || time.offset().local_minus_utc().abs() >= OFFSETS {
-        return None;
-    }
-    from_timestamp(Timestamp(time.timestamp_micros())).ok()
-}
-
-/// `None` for what Postgres does not read.
-fn any_timestamp(text: &str) -> Option<TimestampWithTimeZone> {
-    let text = CString::new(text).ok()?;
-    PgTryBuilder::new(|| {
-        let arguments = [Some(text.as_ptr().into()), Some(pg_sys::InvalidOid.into()), Some((-1i32).into())];
-        // SAFETY: the input function of timestamptz with its three arguments. It fails before it holds anything.
-        #[allow(unsafe_code)]
-        unsafe {
-            direct_function_call::<TimestampWithTimeZone>(pg_sys::timestamptz_in, &arguments)
-        }
-    })
-    .catch_others(|_| None)
-    .execute()
 }

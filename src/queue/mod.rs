@@ -11,6 +11,8 @@ pub mod order;
 pub mod settings;
 pub mod shared;
 
+pub use claim::has_own_snapshot;
+
 use camcount_queue::lease::Key;
 use pgrx::prelude::*;
 

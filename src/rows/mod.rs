@@ -19,7 +19,7 @@ pub use relation::{Known, Relation};
 pub use returned::Returned;
 pub use savepoint::unless_there;
 pub use scan::{Key, Scan, Snapshot, Stored};
-pub use stored::Change;
+pub use stored::{Change, Wait};
 
 /// A row to be written: one value for each column.
 #[derive(Clone)]

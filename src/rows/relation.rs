@@ -75,6 +75,12 @@ impl Relation {
         }
     }
 
+    /// Identifies the relation.
+    pub fn oid(&self) -> Oid {
+        // SAFETY: an open relation is valid.
+        unsafe { (*self.0).rd_id }
+    }
+
     /// The index of its primary key.
     pub fn primary_key(&self) -> Option<Oid> {
         // SAFETY: an open relation is valid; the index list is made first, which finds the key.

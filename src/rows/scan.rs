@@ -160,6 +160,15 @@ impl Stored<'_> {
         unsafe { (!*self.slot.tts_isnull.add(column)).then(|| *self.slot.tts_values.add(column)) }
     }
 
+    /// The (sub)transaction that wrote this version of the row.
+    pub fn writer(&self) -> u32 {
+        const XMIN: std::ffi::c_int = pg_sys::MinTransactionIdAttributeNumber;
+        let slot: *const pg_sys::TupleTableSlot = self.slot;
+        let mut is_null = false;
+        // SAFETY: the slot holds a row of a heap table, whose versions have this.
+        unsafe { pg_sys::slot_getsysattr(slot.cast_mut(), XMIN, &raw mut is_null).value() as u32 }
+    }
+
     /// Where the row is.
     pub fn row_id(&self) -> super::RowId {
         self.place().into()

@@ -14,6 +14,17 @@ pub enum Change {
     Made,
     /// The row has been changed or deleted since it was read.
     Overtaken,
+    /// Another transaction holds the row.
+    Busy,
+}
+
+/// What to do about another transaction that holds a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Wait until it ends.
+    ForHolder,
+    /// Come back with [`Change::Busy`].
+    No,
 }
 
 /// Rows being read by where they are. It holds the page of the last one: the next is often on the same.
@@ -89,6 +100,29 @@ impl Leaf {
         columns: &[usize],
     ) -> Change {
         let slot = self.reading_slot();
+        self.change_in(slot, row, changes, columns, Wait::ForHolder)
+    }
+
+    /// Sets columns of a row that a scan of this table has found.
+    pub fn change_found<const COLUMNS: usize>(
+        &self,
+        found: &Stored<'_>,
+        changes: &Row<COLUMNS>,
+        columns: &[usize],
+        wait: Wait,
+    ) -> Change {
+        let slot: *const pg_sys::TupleTableSlot = found.slot;
+        self.change_in(slot.cast_mut(), found.row_id(), changes, columns, wait)
+    }
+
+    fn change_in<const COLUMNS: usize>(
+        &self,
+        slot: *mut pg_sys::TupleTableSlot,
+        row: RowId,
+        changes: &Row<COLUMNS>,
+        columns: &[usize],
+        wait: Wait,
+    ) -> Change {
         let mut replace = [false; COLUMNS];
         columns.iter().for_each(|&column| replace[column] = true);
         // SAFETY: the slot holds the row, of as many columns; the new version is the server's copy of it with changes.
@@ -102,12 +136,12 @@ impl Leaf {
                 changes.nulls.as_ptr().cast_mut(),
                 replace.as_mut_ptr(),
             );
-            let changed = update(self.table.0, row, new);
-            if changed && !is_heap_only(new) {
+            let change = update(self.table.0, row, new, wait);
+            if change == Change::Made && !is_heap_only(new) {
                 self.insert_into_indexes(new);
             }
             pg_sys::heap_freetuple(new);
-            if changed { Change::Made } else { Change::Overtaken }
+            change
         }
     }
 
@@ -151,8 +185,8 @@ unsafe fn is_heap_only(tuple: pg_sys::HeapTuple) -> bool {
     unsafe { u32::from((*(*tuple).t_data).t_infomask2) & pg_sys::HEAP_ONLY_TUPLE != 0 }
 }
 
-/// Writes a new version of a row, waiting for a transaction that holds it.
-unsafe fn update(table: pg_sys::Relation, row: RowId, new: pg_sys::HeapTuple) -> bool {
+/// Writes a new version of a row.
+unsafe fn update(table: pg_sys::Relation, row: RowId, new: pg_sys::HeapTuple, wait: Wait) -> Change {
     let mut old = pg_sys::ItemPointerData::from(row);
     let mut failure = pg_sys::TM_FailureData::default();
     let mut lock = pg_sys::LockTupleMode::LockTupleExclusive;
@@ -168,7 +202,7 @@ unsafe fn update(table: pg_sys::Relation, row: RowId, new: pg_sys::HeapTuple) ->
                 new,
                 command,
                 std::ptr::null_mut(),
-                true,
+                wait == Wait::ForHolder,
                 &raw mut failure,
                 &raw mut lock,
                 &raw mut indexes,
@@ -181,10 +215,14 @@ unsafe fn update(table: pg_sys::Relation, row: RowId, new: pg_sys::HeapTuple) ->
             new,
             command,
             std::ptr::null_mut(),
-            true,
+            wait == Wait::ForHolder,
             &raw mut failure,
             &raw mut lock,
         );
-        result == pg_sys::TM_Result::TM_Ok
+        match result {
+            pg_sys::TM_Result::TM_Ok => Change::Made,
+            pg_sys::TM_Result::TM_BeingModified => Change::Busy,
+            _ => Change::Overtaken,
+        }
     }
 }

@@ -73,11 +73,98 @@ mod tests {
             (3, "NULL", "22004", "p_metric_value"),
             (4, "repeat('u', 21)", "22023", "p_metric_unit"),
             (4, "''", "22023", "p_metric_unit"),
+            (3, "1e100", "22023", "p_metric_value"),
+            (5, "jsonb_build_array(repeat('t', 8000))", "22023", "p_metric_tags"),
             (6, "1.01", "22023", "p_confidence_score"),
             (6, "-0.01", "22023", "p_confidence_score"),
             (6, "'NaN'", "22023", "p_confidence_score"),
         ] {
             assert_refused(&record_with(index, argument), code, parameter);
         }
+    }
+
+    fn record_all(metrics: &str) -> String {
+        format!("SELECT camcount.record_metrics('{metrics}')")
+    }
+
+    #[pg_test]
+    fn many_values_are_stored_as_one_by_one() {
+        run(&record_all(
+            r#"[{"camera_id": "gate", "metric_name": "people", "metric_timestamp": "2026-01-05T15:00:00+07:00",
+                 "metric_value": 12345678901234567890.1234567890, "metric_unit": "persons",
+                 "metric_tags": {"zone": ["hall", 12345678901234567890]}, "confidence_score": 0.75,
+                 "data_quality_score": 0.5},
+                {"camera_id": 7, "metric_name": "people", "metric_timestamp": "2026-01-05T15:00:00+07:00",
+                 "metric_value": -1, "metric_tags": null}]"#,
+        ));
+        assert!(holds(
+            "SELECT metric_value::text = '12345678901234567890.1234567890'
+                AND metric_timestamp = '2026-01-05 08:00:00+00' AND metric_unit = 'persons'
+                AND metric_tags = '{\"zone\": [\"hall\", 12345678901234567890]}'
+                AND (confidence_score, data_quality_score) = (0.75, 0.5)
+             FROM camcount.timeseries_data WHERE camera_id = 'gate'"
+        ));
+        assert!(holds(
+            "SELECT metric_value = -1 AND metric_tags IS NULL FROM camcount.timeseries_data WHERE camera_id = '7'"
+        ));
+        assert_eq!(get::<i32>(&record_all("[]")), 0);
+    }
+
+    #[pg_test]
+    fn one_bad_value_of_many_refuses_them_all_and_is_named() {
+        let good =
+            r#""camera_id": "gate", "metric_name": "people", "metric_timestamp": "2026-01-05T08:00:00Z""#;
+        for (bad, code, parameter) in [
+            ("1", "22023", "the element"),
+            ("{}", "22004", "p_camera_id"),
+            (&format!("{{{good}}}"), "22004", "p_metric_value"),
+            (&format!("{{{good}, \"metric_value\": \"1\"}}"), "22023", "p_metric_value"),
+            (&format!("{{{good}, \"metric_value\": 1e100}}"), "22023", "p_metric_value"),
+            (&format!("{{{good}, \"metric_value\": 1, \"value\": 2}}"), "22023", "other keys"),
+            (&format!("{{{good}, \"metric_value\": 1, \"metric_unit\": \"\"}}"), "22023", "p_metric_unit"),
+            (
+                &format!("{{{good}, \"metric_value\": 1, \"confidence_score\": 2}}"),
+                "22023",
+                "p_confidence_score",
+            ),
+            (&format!("{{{good}, \"metric_value\": 1, \"metric_unit\": \"ms\"}}"), "22023", "p_metric_unit"),
+            (
+                &format!("{{{good}, \"metric_value\": 1, \"metric_tags\": [\"{}\"]}}", "t".repeat(8000)),
+                "22023",
+                "p_metric_tags",
+            ),
+        ] {
+            let first = format!("{{{good}, \"metric_value\": 1, \"metric_unit\": \"persons\"}}");
+            let statement = record_all(&format!("[{first}, {bad}]"));
+            assert_refused(&statement, code, "p_metrics[1]");
+            assert_refused(&statement, code, parameter);
+        }
+        assert!(holds("SELECT count(*) = 0 FROM camcount.timeseries_data WHERE camera_id = 'gate'"));
+        for (metrics, code) in [("'{}'", "22023"), ("'1'", "22023"), ("NULL", "22004")] {
+            assert_refused(&format!("SELECT camcount.record_metrics({metrics})"), code, "p_metrics");
+        }
+    }
+
+    /// Resolution 41.
+    #[pg_test]
+    fn a_series_has_one_unit() {
+        run("SELECT camcount.record_metric('gate', 'people', now(), 1, 'persons')");
+        run("SELECT camcount.record_metric('gate', 'people', now(), 1)");
+        run("SELECT camcount.record_metric('yard', 'people', now(), 1, 'heads')");
+        assert_refused(
+            "SELECT camcount.record_metric('gate', 'people', now(), 1, 'heads')",
+            "22023",
+            "p_metric_unit",
+        );
+    }
+
+    /// Ids that were given out already would never be rolled up.
+    #[pg_test]
+    fn a_sequence_that_was_set_back_is_found() {
+        run(
+            "SELECT camcount.record_metric('gate', 'people', now(), 1); SELECT camcount.roll_up_timeseries();
+             UPDATE camcount.timeseries_progress SET rolled_up_id = rolled_up_id + 1000",
+        );
+        assert_refused("SELECT camcount.roll_up_timeseries()", "55000", "timeseries_data.id");
     }
 }

@@ -3,8 +3,11 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod aggregation;
 mod batch;
+mod cache;
 mod claims;
+mod counter_functions;
 mod counters;
 mod events;
 mod ingest;
@@ -18,6 +21,11 @@ mod pipeline;
 mod quality;
 mod queue;
 mod schema;
+mod series_aggregates;
+mod series_compression;
+mod stalls;
+mod timeseries;
+mod timeseries_buckets;
 mod views;
 mod workers;
 

@@ -25,7 +25,7 @@ mod tests {
             WHERE s.partitions <> p.partitions_ahead + 1
                OR s.covered_until < now() + p.partitions_ahead * p.partition_interval";
         assert_eq!(list(behind), "");
-        assert!(holds("SELECT count(*) = 12 FROM camcount.partition_status WHERE partitions > 1"));
+        assert!(holds("SELECT count(*) = 13 FROM camcount.partition_status WHERE partitions > 1"));
     }
 
     #[pg_test]
@@ -89,10 +89,10 @@ mod tests {
     #[pg_test]
     fn expired_partitions_are_dropped_and_the_rest_stays() {
         alone();
-        for age in ["0 days", "300 days", "2 years"] {
+        for age in ["0 days", "300 days", "6 years"] {
             run(&format!("SELECT camcount.record_metric('gate', 'people', now() - interval '{age}', 1)"));
         }
-        make("timeseries_data", "7 days", "now() - interval '2 years'");
+        make("timeseries_data", "7 days", "now() - interval '6 years'");
         make("timeseries_data", "7 days", "now() - interval '300 days'");
         assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 1);
         assert!(holds(
@@ -112,11 +112,32 @@ mod tests {
     #[pg_test]
     fn expired_rows_without_a_partition_are_deleted_too() {
         alone();
-        for age in ["1 day", "3 years"] {
+        for age in ["1 day", "6 years"] {
             run(&format!("SELECT camcount.record_metric('gate', 'people', now() - interval '{age}', 1)"));
         }
         run("SELECT camcount.drop_expired_partitions()");
         assert!(holds("SELECT count(*) = 1 FROM camcount.timeseries_data WHERE camera_id = 'gate'"));
+    }
+
+    /// Blocks are kept for longer than rows.
+    #[pg_test]
+    fn values_are_not_dropped_before_they_are_compressed() {
+        alone();
+        for age in ["2 years", "3 years"] {
+            run(&format!("SELECT camcount.record_metric('gate', 'people', now() - interval '{age}', 1)"));
+        }
+        make("timeseries_data", "7 days", "now() - interval '2 years'");
+        assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 0);
+        assert!(holds("SELECT count(*) = 2 FROM camcount.timeseries_data WHERE camera_id = 'gate'"));
+        assert_eq!(get::<i32>("SELECT camcount.compress_timeseries_data('gate', 'people')"), 2);
+        assert_eq!(get::<i32>("SELECT camcount.drop_expired_partitions()"), 1);
+        assert!(holds(
+            "SELECT count(*) = 2 FROM camcount.timeseries_points('gate', 'people', '-infinity', 'infinity')"
+        ));
+        run("UPDATE camcount.retention_policies SET compress_after = NULL WHERE table_name = 'timeseries_data';
+             SELECT camcount.record_metric('gate', 'people', now() - interval '3 years', 1)");
+        run("SELECT camcount.drop_expired_partitions()");
+        assert!(holds("SELECT count(*) = 0 FROM camcount.timeseries_data WHERE camera_id = 'gate'"));
     }
 
     #[pg_test]

@@ -39,7 +39,7 @@ mod tests {
                   AND i.indisprimary AND a.attname = wanted.name)";
         assert_eq!(list(lacking), "");
         assert!(holds(
-            "SELECT count(*) = 12 FROM pg_partitioned_table t JOIN pg_class p ON p.oid = t.partrelid
+            "SELECT count(*) = 13 FROM pg_partitioned_table t JOIN pg_class p ON p.oid = t.partrelid
              WHERE p.relnamespace = 'camcount'::regnamespace"
         ));
     }
@@ -107,7 +107,7 @@ mod tests {
     /// Resolution 7.
     #[pg_test]
     fn columns_with_defaults_are_never_null() {
-        assert_eq!(columns("a.atthasdef AND NOT a.attnotnull"), "");
+        assert_eq!(columns("a.atthasdef AND a.attgenerated = '' AND NOT a.attnotnull"), "");
     }
 
     /// Resolution 7.
@@ -142,12 +142,10 @@ mod tests {
                 "handler_type_known",
             ),
             (
-                "INSERT INTO camcount.realtime_metrics_cache (cache_key, cache_value, ttl_seconds) VALUES ('k', '1', 0)",
-                "ttl_seconds_positive",
-            ),
-            (
                 "INSERT INTO camcount.timeseries_aggregations (camera_id, metric_name, aggregation_type,
-                 aggregation_timestamp, count_values) VALUES ('gate', 'people', 'decade', now(), 1)",
+                 aggregation_timestamp, count_values, sum_value, sum_of_squares, min_value, max_value, first_value,
+                 first_timestamp, last_value, last_timestamp)
+                 VALUES ('gate', 'people', 'decade', now(), 1, 2, 4, 2, 2, 2, now(), 2, now())",
                 "aggregation_type_known",
             ),
         ] {
@@ -255,7 +253,7 @@ mod tests {
         );
         assert_eq!(
             by_statement,
-            "realtime_counters.updated_at, stream_state.updated_at, tracker_state.updated_at, tracks.updated_at, \
+            "realtime_aggregations.updated_at, realtime_counters.updated_at, stream_state.updated_at, tracker_state.updated_at, tracks.updated_at, \
              worker_status.updated_at, zone_state.updated_at"
         );
         run("INSERT INTO camcount.cameras (camera_id, updated_at) VALUES ('gate', '2020-01-01')");
@@ -277,8 +275,9 @@ mod tests {
         for (table, columns) in [
             (
                 "timeseries_aggregations",
-                "(camera_id, metric_name, aggregation_type, aggregation_timestamp, count_values)
-                VALUES ('gate', 'people', 'hour', '2026-01-05 08:00:00+00', 1)",
+                "(camera_id, metric_name, aggregation_type, aggregation_timestamp, count_values, sum_value,
+                 sum_of_squares, min_value, max_value, first_value, first_timestamp, last_value, last_timestamp)
+                VALUES ('gate', 'people', 'hour', '2026-01-05 08:00:00+00', 1, 2, 4, 2, 2, 2, now(), 2, now())",
             ),
             (
                 "realtime_aggregations",

@@ -1,5 +1,6 @@
 //! The maintenance worker: one for each database that has the extension. It runs the vision workers, keeps partitions
-//! ahead of the data, drops expired ones, and measures ingestion.
+//! ahead of the data, drops expired ones, measures ingestion, notes silent cameras, and looks after queues and time
+//! series.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,21 @@ use pgrx::prelude::*;
 use serde_json::json;
 
 use super::registry::{self, Kind};
+use super::series::Series;
+use super::stalls::Stalls;
+use super::upkeep::Upkeep;
 use super::{process, status};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::queue::notify;
+use crate::realtime::flush::Flusher;
 use crate::settings;
 
 /// Pauses before a vision worker that ended is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// However much is due, unless workers are to look more often.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
 /// A worker that ran this long is not in a crash loop.
 const STEADY: Duration = Duration::from_secs(60);
 
@@ -58,6 +65,10 @@ struct Maintenance {
     /// End of the stretch that was measured last.
     sampled_until: Option<TimestampWithTimeZone>,
     queues: Queues,
+    series: Series,
+    stalls: Stalls,
+    upkeep: Upkeep,
+    counters: Flusher,
 }
 
 /// What is done for the queues, and when next.
@@ -107,8 +118,22 @@ impl Maintenance {
             next_sample: None,
             sampled_until: None,
             queues: Queues::new(),
+            series: Series::new(),
+            stalls: Stalls::new(),
+            upkeep: Upkeep::new(),
+            counters: Flusher::new(),
         }
     }
+
+    const DUTIES: [fn(&mut Self) -> Result<()>; 7] = [
+        Self::keep_vision_workers,
+        Self::keep_partitions,
+        Self::sample_ingestion,
+        |worker| worker.queues.keep(),
+        |worker| worker.series.keep(),
+        |worker| worker.stalls.keep(),
+        |worker| worker.upkeep.keep(),
+    ];
 
     fn run(&mut self) {
         let mut status = status::Status::register("maintenance");
@@ -126,21 +151,20 @@ impl Maintenance {
                 }
             }
             status.set_state("running", None);
-            if let Err(error) = self.keep_vision_workers() {
-                status.note_error(&error);
-            }
-            if let Err(error) = self.keep_partitions() {
-                status.note_error(&error);
-            }
-            if let Err(error) = self.sample_ingestion() {
-                status.note_error(&error);
-            }
-            if let Err(error) = self.queues.keep() {
-                status.note_error(&error);
+            for duty in Self::DUTIES {
+                // Buffered increments are not kept waiting by what takes its time.
+                for duty in [duty, |worker: &mut Self| worker.counters.keep()] {
+                    if let Err(error) = duty(self) {
+                        status.note_error(&error);
+                    }
+                }
             }
             process::sleep(self.until_next_duty());
         }
         self.stop_vision_workers();
+        if let Err(error) = self.counters.stop() {
+            status.note_error(&error);
+        }
     }
 
     fn keep_vision_workers(&mut self) -> Result<()> {
@@ -175,21 +199,22 @@ impl Maintenance {
         }
     }
 
-    /// Partitions appear with the first stream: a database that pg_restore is still filling has none yet, and must
+    /// Partitions appear with the first stream or rollup: a database that pg_restore is still filling has none yet, and must
     /// not be given any beside those that it brings.
     fn keep_partitions(&mut self) -> Result<()> {
-        let expire = self.next_expiry <= Instant::now();
-        process::transaction(|| {
-            const IN_USE: &str = "SELECT EXISTS (SELECT FROM camcount.stream_state)";
-            if database::value::<bool>(IN_USE, &[])? == Some(true) {
+        const IN_USE: &str = "SELECT EXISTS (SELECT FROM camcount.stream_state)
+            OR EXISTS (SELECT FROM camcount.timeseries_progress)";
+        let is_in_use = process::transaction(|| {
+            let is_in_use = database::value::<bool>(IN_USE, &[])? == Some(true);
+            if is_in_use {
                 database::run("SELECT camcount.create_partitions()", &[])?;
-                if expire {
-                    database::run("SELECT camcount.drop_expired_partitions()", &[])?;
-                }
             }
-            Ok(())
+            Ok(is_in_use)
         })?;
-        if expire {
+        if self.next_expiry <= Instant::now() {
+            if is_in_use {
+                process::transaction(|| database::run("SELECT camcount.drop_expired_partitions()", &[]))?;
+            }
             self.next_expiry = Instant::now() + settings::maintenance_interval();
         }
         Ok(())
@@ -221,9 +246,15 @@ impl Maintenance {
     fn until_next_duty(&self) -> Duration {
         let now = Instant::now();
         let restarts = self.vision.iter().filter(|child| child.handle.is_none()).map(|child| child.due);
-        let next =
-            restarts.chain([self.next_expiry, self.queues.next]).chain(self.next_sample).min().unwrap_or(now);
-        next.saturating_duration_since(now).clamp(Duration::from_millis(100), settings::poll_interval())
+        let next = restarts
+            .chain([self.next_expiry, self.queues.next, self.upkeep.next, self.series.next()])
+            .chain(self.next_sample)
+            .chain(self.stalls.next())
+            .chain(self.counters.next())
+            .min()
+            .unwrap_or(now);
+        let longest = settings::poll_interval();
+        next.saturating_duration_since(now).clamp(SHORTEST_SLEEP.min(longest), longest)
     }
 }
 

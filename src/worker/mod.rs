@@ -4,7 +4,10 @@ pub mod launcher;
 mod maintenance;
 pub mod process;
 pub mod registry;
+mod series;
+mod stalls;
 mod status;
+mod upkeep;
 mod utility_hook;
 pub mod vision;
 pub mod wake;
@@ -15,12 +18,14 @@ use pgrx::prelude::*;
 use crate::database;
 use crate::error::Result;
 use crate::queue::shared;
+use crate::realtime;
 use wake::Sleeper;
 
 /// Prepares the launcher and its shared memory while the server preloads the library.
 pub fn preload() {
     registry::initialise();
     shared::initialise();
+    realtime::initialise();
     utility_hook::install();
     launcher::register();
 }

@@ -48,8 +48,12 @@ struct Parts<'a> {
 }
 
 impl<'a> Number<'a> {
+    /// Of a stored value with its length in front.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where there is no value.
     #[inline]
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self> {
+    pub fn read(bytes: &'a [u8]) -> Result<Self> {
         let is_short = bytes.first().ok_or(Error::Malformed)? & IS_SHORT != 0;
         bytes.get(if is_short { 1 } else { 4 }..).map(Self).ok_or(Error::Malformed)
     }
@@ -83,6 +87,13 @@ impl<'a> Number<'a> {
     #[inline]
     pub fn as_integer(&self) -> Option<i128> {
         self.parts()?.as_integer()
+    }
+
+    /// The number without its point, and the digits after the point that its text has; `None` where it does not fit.
+    #[inline]
+    pub fn as_decimal(&self) -> Option<(i64, u16)> {
+        let parts = self.parts()?;
+        Some((parts.mantissa()?, parts.scale as u16))
     }
 
     /// The double next to the number.
@@ -128,6 +139,22 @@ impl Parts<'_> {
         }
         let digits = (0..=self.weight).rev().map(|power| i128::from(self.digit(power)));
         let size = digits.fold(0, |value, digit| value * i128::from(BASE) + digit);
+        Some(if self.is_negative { -size } else { size })
+    }
+
+    #[inline]
+    fn mantissa(&self) -> Option<i64> {
+        const MOST: i32 = 9;
+        let after = self.scale.div_ceil(WIDTH) as i32;
+        let first = self.weight.max(0);
+        if first + 1 + after > MOST {
+            return None;
+        }
+        let size = (-after..=first)
+            .rev()
+            .fold(0, |value: u128, power| value * u128::from(BASE) + u128::from(self.digit(power)));
+        // The last digit of base 10,000 may reach beyond the text.
+        let size = i64::try_from(size / 10u128.pow(after as u32 * WIDTH as u32 - self.scale as u32)).ok()?;
         Some(if self.is_negative { -size } else { size })
     }
 

@@ -1,5 +1,5 @@
-//! Mergeable statistics.
+//! Blocks of points without loss, mergeable sketches of percentiles, and windows of time.
 
-mod summary;
-
-pub use summary::Summary;
+pub mod block;
+pub mod sketch;
+pub mod window;

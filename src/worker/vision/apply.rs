@@ -18,10 +18,11 @@ use super::claim::{Claim, Content, Item};
 use super::figures::Figures;
 use super::output::Output;
 use super::pipelines::Pipeline;
+use super::publish;
 use crate::arguments::from_timestamp;
 use crate::database;
 use crate::error::{Error, Result};
-use crate::realtime;
+use crate::realtime::counters;
 
 /// What the models found in an item's picture, by model name. Empty for items without a picture.
 pub type Found = Vec<(String, f64, Result<Seen>)>;
@@ -83,7 +84,8 @@ fn process(
         Content::Unusable(error) => return Ok(error.into()),
         Content::Counts(counts) => {
             for count in counts {
-                realtime::increment(&claim.camera_id, &count.counter, count.value)?;
+                let current = counters::increment(&claim.camera_id, &count.counter, count.value)?.count;
+                publish::counter(claim, &count.counter, current)?;
             }
         }
         Content::Detections { frame, tracked } => {

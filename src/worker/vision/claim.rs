@@ -32,6 +32,8 @@ pub struct Claim {
     pub last_frame: Option<(Timestamp, i64)>,
     /// Since when it shows the same picture.
     pub stillness: Option<Stillness>,
+    /// A pipeline wanted it when it was claimed. Where none does, only counts are taken.
+    pub is_served: bool,
     /// In frame order.
     pub items: Vec<Item>,
 }
@@ -123,6 +125,7 @@ fn read_claim(row: &SpiHeapTupleData<'_>) -> Result<Claim> {
             .and_then(|value| u32::try_from(value).ok())
             .zip(since)
             .map(|(fingerprint, since)| Stillness { fingerprint, since: to_timestamp(since) }),
+        is_served: present(row.get(7)?)?,
         items: Vec::new(),
     })
 }
@@ -141,6 +144,7 @@ fn take_items(
         worker_id.into(),
         (most_items as i64).into(),
         (most_bytes as i64).into(),
+        claim.is_served.into(),
     ];
     database::execute(client, ITEMS, &arguments)?.map(|row| read_item(&row)).collect()
 }

@@ -1,9 +1,9 @@
--- $1 camera, $2 stream, $3 worker, $4 most items, $5 most bytes.
--- The stream's next items in frame order, up to the first that has to wait: one that is not due yet, or in another
--- queue. An item that was attempted before is taken alone, so that one which kills its worker takes no other with it.
+-- $1 camera, $2 stream, $3 worker, $4 most items, $5 most bytes, $6 whether a pipeline serves the stream.
+-- The stream's next items in frame order, up to the first that has to wait: one that is not due yet, in another queue,
+-- or of no use without a pipeline. An item that was attempted before is taken alone, so that one which kills its worker takes no other with it.
 WITH head AS (
     SELECT id, frame_timestamp, frame_number, item_size_bytes,
-           attempts = 0 AND available_at <= clock_timestamp()
+           attempts = 0 AND available_at <= clock_timestamp() AND ($6 OR data_type = 'counting')
                AND queue_id = first_value(queue_id) OVER (ORDER BY frame_timestamp, frame_number, id) AS goes_along
     FROM camcount.stream_items
     WHERE camera_id = $1 AND stream_id = $2 AND status = 'queued'

@@ -7,11 +7,13 @@ pub mod intake;
 mod models;
 mod output;
 mod pipelines;
+mod publish;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use camcount_vision::pipeline::steps::DataType;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::prelude::*;
 
@@ -129,22 +131,21 @@ impl Vision {
         let Some(reclaimed) = reclaimed else { return Ok(Round::Over) };
         intake.confirm();
         let is_held_back = intake.is_held_back;
-        let claims = process::transaction(|| claim::claim(worker_id, capacity))?;
+        let work = process::transaction(|| take_work(worker_id, capacity, pipelines))?;
         if reclaimed > 0 {
             self.expect_retry();
         }
         if is_held_back {
             self.retry_at = Some(Instant::now() + HELD_BACK);
         }
-        if self.figures.is_due() || claims.is_empty() {
-            self.roll_up(!claims.is_empty())?;
+        if self.figures.is_due() || work.is_empty() {
+            self.roll_up(!work.is_empty())?;
         }
-        if claims.is_empty() {
+        if work.is_empty() {
             let waiting_for = self.waiting_for.clone().filter(|_| self.retry_at.is_some());
             self.status.set_state(if waiting_for.is_some() { "waiting" } else { "idle" }, waiting_for);
             return Ok(Round::Idle);
         }
-        let work: Vec<Work> = claims.into_iter().map(|claim| Work::new(&self.pipelines, claim)).collect();
         self.process(work)
     }
 
@@ -254,6 +255,20 @@ impl Vision {
     }
 }
 
+/// Claims items, and looks at the pipelines only then: those of an item's transaction are there with it.
+fn take_work(worker_id: i64, capacity: usize, pipelines: &mut Pipelines) -> Result<Vec<Work>> {
+    let claims = claim::claim(worker_id, capacity)?;
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    pipelines.refresh()?;
+    let (ready, orphaned): (Vec<_>, Vec<_>) =
+        claims.into_iter().map(|claim| Work::new(pipelines, claim)).partition(Work::is_ready);
+    // Their pipeline has gone meanwhile: they wait for another.
+    orphaned.iter().try_for_each(|work| claim::put_back(worker_id, &work.claim, 0.0))?;
+    Ok(ready)
+}
+
 /// A claim with the pipelines that serve it and, item by item, what the models found.
 struct Work {
     claim: Claim,
@@ -265,6 +280,11 @@ impl Work {
     fn new(pipelines: &Pipelines, claim: Claim) -> Self {
         let found = claim.items.iter().map(|_| Found::new()).collect();
         Self { pipelines: pipelines.serving(&claim.camera_id), found, claim }
+    }
+
+    /// All but counts need a pipeline.
+    fn is_ready(&self) -> bool {
+        !self.pipelines.is_empty() || self.claim.items.iter().all(|item| item.data_type == DataType::Counting)
     }
 
     fn picture(&self, item: usize) -> Option<&[u8]> {

@@ -19,13 +19,15 @@ use super::apply::{Frame, Verdict};
 use super::claim::{Claim, Item};
 use super::figures::Figures;
 use super::pipelines::Pipeline;
+use super::publish;
 use crate::arguments::{NAME_LENGTH, to_timestamp};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::events::{self, Event};
 use crate::queue::admission;
 use crate::queue::effects::End;
-use crate::realtime;
+use crate::queue::shared;
+use crate::realtime::counters;
 
 const MINUTE: i64 = 60_000_000;
 
@@ -117,7 +119,7 @@ impl<'a> Output<'a> {
         for zone in &outcome.occupancy {
             self.zone(pipeline, item.frame_timestamp, zone);
         }
-        self.series(pipeline, item, shown.len(), outcome);
+        self.series(pipeline, item, &shown, outcome);
         let last_step = if pipeline.stage >= PipelineType::Tracking { "track" } else { "detect" };
         self.figures.frame(&pipeline.pipeline_id, frame.elapsed + elapsed, last_step);
     }
@@ -147,10 +149,9 @@ impl<'a> Output<'a> {
         // A class name may have been added to what the user wrote.
         let name: String = value.name.chars().take(NAME_LENGTH).collect();
         match value.target {
-            OutputTarget::Timeseries => self.metrics.push(json!({
-                "metric_name": name, "metric_timestamp": text(item.frame_timestamp),
-                "metric_value": value.value, "metric_tags": tags,
-            })),
+            OutputTarget::Timeseries => {
+                self.metrics.push(metric_row(&name, item.frame_timestamp, value.value, None, &tags));
+            }
             // `as` saturates.
             OutputTarget::Counter => {
                 let counter = self.counters.entry(name).or_default();
@@ -187,6 +188,12 @@ impl<'a> Output<'a> {
         });
         if pipeline.config.outputs.counters {
             *self.counters.entry(format!("{}.{}", crossing.line, crossing.label)).or_default() += 1;
+        }
+        if pipeline.config.outputs.timeseries {
+            // By the minute, their sum is the crossings a minute.
+            let metric = format!("crossings.{}.{}", crossing.line, crossing.label);
+            let tags = self.tags(pipeline, item);
+            self.metrics.push(metric_row(&metric, crossing.crossed_at, 1, Some("crossings"), &tags));
         }
         self.event(pipeline, EventKind::LineCrossed, &row);
         self.crossings.push(row);
@@ -256,7 +263,7 @@ impl<'a> Output<'a> {
     }
 
     /// One value of each series for each interval of frame time: the first frame in it gives it.
-    fn series(&mut self, pipeline: &Pipeline, item: &Item, detections: usize, outcome: &FrameOutcome) {
+    fn series(&mut self, pipeline: &Pipeline, item: &Item, shown: &[&Detection], outcome: &FrameOutcome) {
         let time = item.frame_timestamp;
         let interval = (pipeline.config.outputs.interval_seconds * 1e6) as i64;
         let interval_of = |time: Timestamp| time.0.div_euclid(interval.max(1));
@@ -265,13 +272,18 @@ impl<'a> Output<'a> {
             return;
         }
         let tags = self.tags(pipeline, item);
-        let mut record = |metric: String, value: usize, unit: &str| {
-            self.metrics.push(json!({"metric_name": metric, "metric_timestamp": text(time),
-                                     "metric_value": value, "metric_unit": unit, "metric_tags": tags}));
+        let mut record = |metric: &str, value: Value, unit: Option<&str>| {
+            self.metrics.push(metric_row(metric, time, value, unit, &tags));
         };
-        record("detections".into(), detections, "objects");
+        record("detections", shown.len().into(), Some("objects"));
+        if !shown.is_empty() {
+            let sum: f64 = shown.iter().map(|detection| detection.confidence).sum();
+            record("confidence", (sum / shown.len() as f64).into(), None);
+        }
+        let waited = shared::now() - i64::from(item.queued_at);
+        record("latency_ms", (waited.max(0) / 1000).into(), Some("ms"));
         for zone in &outcome.occupancy {
-            record(format!("occupancy.{}", zone.zone), zone.occupancy as usize, "objects");
+            record(&format!("occupancy.{}", zone.zone), zone.occupancy.into(), Some("objects"));
         }
     }
 
@@ -307,6 +319,9 @@ impl<'a> Output<'a> {
     pub fn write(self) -> Result<Figures> {
         let Self { claim, .. } = self;
         let density: Vec<Value> = self.density.iter().map(density_row).collect();
+        for ((_, zone), row) in &self.zones {
+            publish::occupancy(claim, zone, row)?;
+        }
         let tables: [(&'static str, Vec<Value>); 9] = [
             (include_str!("write/results.sql"), self.results),
             (include_str!("write/tracks.sql"), self.tracks.into_values().collect()),
@@ -322,7 +337,8 @@ impl<'a> Output<'a> {
             write_rows(claim, statement, rows)?;
         }
         for (counter, value) in self.counters {
-            realtime::increment(&claim.camera_id, &counter, value)?;
+            let count = counters::increment(&claim.camera_id, &counter, value)?.count;
+            publish::counter(claim, &counter, count)?;
         }
         for (event_type, data) in self.events {
             events::publish(Event {
@@ -389,6 +405,18 @@ fn result_row(pipeline: &Pipeline, item: &Item, step: &str, data: Value, elapsed
         "processing_time_ms": elapsed.as_secs_f64() * 1e3,
         "status": "completed",
     })
+}
+
+fn metric_row(
+    metric: &str,
+    time: Timestamp,
+    value: impl Into<Value>,
+    unit: Option<&str>,
+    tags: &Value,
+) -> Value {
+    let name: String = metric.chars().take(NAME_LENGTH).collect();
+    json!({"metric_name": name, "metric_timestamp": text(time), "metric_value": value.into(), "metric_unit": unit,
+           "metric_tags": tags})
 }
 
 fn tracked(frame: &Frame<'_>, outcome: &FrameOutcome) -> Value {

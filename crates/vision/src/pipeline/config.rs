@@ -236,16 +236,22 @@ pub enum EventKind {
     OvercrowdingStarted,
     /// It no longer is.
     OvercrowdingEnded,
+    /// A camera has fallen silent.
+    CameraStalled,
+    /// It is heard again.
+    CameraRecovered,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::LineCrossed,
         Self::ZoneEntered,
         Self::ZoneLeft,
         Self::OvercrowdingStarted,
         Self::OvercrowdingEnded,
+        Self::CameraStalled,
+        Self::CameraRecovered,
     ];
 
     /// Its name in configuration and in the event store.
@@ -256,6 +262,8 @@ impl EventKind {
             Self::ZoneLeft => "zone_left",
             Self::OvercrowdingStarted => "overcrowding_started",
             Self::OvercrowdingEnded => "overcrowding_ended",
+            Self::CameraStalled => "camera_stalled",
+            Self::CameraRecovered => "camera_recovered",
         }
     }
 }

@@ -1,18 +1,19 @@
-//! The time series' writing end.
+//! The time series' writing end: one value, or many.
 
 use pgrx::AnyNumeric;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::arguments::{moment, name, required, text};
+use super::units;
+use crate::arguments::{finite, moment, name, required, text};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::jsonb::Jsonb;
 
 /// Longest metric unit, as documented.
-const UNIT_LENGTH: usize = 20;
+pub const UNIT_LENGTH: usize = 20;
 
-/// Writes one value of a camera's metric. NaN and infinities are refused.
+/// Writes one value of a camera's metric, below 10^100 either way. A series has one unit: another one is refused.
 #[pg_extern]
 fn record_metric(
     p_camera_id: Option<&str>,
@@ -29,10 +30,12 @@ fn record_metric(
     let camera = name(p_camera_id, "p_camera_id")?;
     let metric = name(p_metric_name, "p_metric_name")?;
     moment(p_metric_timestamp, "p_metric_timestamp")?;
-    let value = finite(required(p_metric_value, "p_metric_value")?)?;
+    let value = finite(required(p_metric_value, "p_metric_value")?, "p_metric_value")?;
     let unit = p_metric_unit.map(|unit| text(Some(unit), "p_metric_unit", UNIT_LENGTH)).transpose()?;
-    if p_confidence_score.is_some_and(|score| !(0.0..=1.0).contains(&score)) {
-        return Err(Error::invalid("p_confidence_score", "must be from 0 to 1").into());
+    score(p_confidence_score, "p_confidence_score")?;
+    tags_size(p_metric_tags.map_or(0, Jsonb::size))?;
+    if let Some(unit) = unit {
+        units::settle(camera, metric, unit)?;
     }
     let arguments = [
         camera.into(),
@@ -47,9 +50,19 @@ fn record_metric(
     Ok(())
 }
 
-fn finite(value: AnyNumeric) -> Result<AnyNumeric> {
-    if value.is_nan() || ["Infinity", "-Infinity"].contains(&value.normalize()) {
-        return Err(Error::invalid("p_metric_value", "must be a finite number"));
+/// Refuses tags that would take more than the values; a little less than the table takes.
+pub fn tags_size(octets: usize) -> Result<()> {
+    const MOST: usize = 8_000;
+    if octets > MOST {
+        return Err(Error::invalid("p_metric_tags", format!("takes {octets} bytes; {MOST} is the most")));
     }
-    Ok(value)
+    Ok(())
+}
+
+/// Refuses what is no share.
+pub fn score(value: Option<f64>, parameter: &'static str) -> Result<()> {
+    if value.is_some_and(|score| !(0.0..=1.0).contains(&score)) {
+        return Err(Error::invalid(parameter, "must be from 0 to 1"));
+    }
+    Ok(())
 }
