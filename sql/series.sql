@@ -1,22 +1,40 @@
 -- Reading series: rows, blocks and rollups as one.
 
+-- Rows that a query's snapshot sees in the default partition may have been moved since (make_partition). The planner
+-- knows the new partition and looks for them there, where the snapshot does not see them. So where a partition is
+-- newer than the snapshot, the query must not be told which partitions to leave out.
+CREATE FUNCTION partition_condition(p_table regclass, p_column text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(current_partitions(p_table)) AS current (partition)
+               WHERE partition NOT IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = p_table)) THEN
+        RETURN format('(%s + interval ''0'')', p_column);
+    END IF;
+    RETURN p_column;
+END
+$$;
+COMMENT ON FUNCTION partition_condition(regclass, text) IS
+    'How a query names the column that cuts a table, so that it finds all rows of its snapshot.';
+
 CREATE FUNCTION timeseries_points(p_camera_id text, p_metric_name text, p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (metric_timestamp timestamptz, metric_value numeric, metric_unit text, metric_tags jsonb,
                confidence_score double precision, data_quality_score double precision)
 LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM check_series(p_camera_id, p_metric_name, p_from, p_to, false);
-    RETURN QUERY EXECUTE
+    RETURN QUERY EXECUTE format(
         'SELECT metric_timestamp, metric_value, metric_unit, metric_tags, confidence_score, data_quality_score
          FROM timeseries_data
-         WHERE camera_id = $1 AND metric_name = $2 AND metric_timestamp >= $3 AND metric_timestamp < $4
+         WHERE camera_id = $1 AND metric_name = $2 AND %1$s >= $3 AND %1$s < $4
          UNION ALL
          SELECT p.*
          FROM timeseries_blocks b CROSS JOIN LATERAL block_points(b.points, $3, $4) p
          WHERE b.camera_id = $1 AND b.metric_name = $2
-           AND b.first_timestamp >= date_trunc(''month'', greatest($3, ''0001-01-01 00:00:00+00''), ''UTC'')
-           AND b.first_timestamp < $4 AND b.last_timestamp >= $3
-         ORDER BY 1'
+           AND %2$s >= date_trunc(''month'', greatest($3, ''0001-01-01 00:00:00+00''), ''UTC'')
+           AND %2$s < $4 AND b.last_timestamp >= $3
+         ORDER BY 1',
+        partition_condition('timeseries_data', 'metric_timestamp'),
+        partition_condition('timeseries_blocks', 'b.first_timestamp'))
     USING p_camera_id, p_metric_name, p_from, p_to;
 END
 $$;
@@ -48,7 +66,7 @@ BEGIN
         v_first := p_to;
         v_end := p_to;
     END IF;
-    RETURN QUERY EXECUTE
+    RETURN QUERY EXECUTE format(
         'SELECT aggregation_timestamp, count_values, sum_value, sum_of_squares, min_value, max_value,
                 first_value, first_timestamp, last_value, last_timestamp, NULL::text, NULL::text
          FROM timeseries_aggregations
@@ -58,25 +76,27 @@ BEGIN
          SELECT start, (summary).*
          FROM (SELECT date_bin($8, at, $9) AS start, summarise(value, at, unit) AS summary
                FROM (SELECT metric_timestamp, metric_value, metric_unit FROM timeseries_data
-                     WHERE camera_id = $1 AND metric_name = $2 AND metric_timestamp >= $3 AND metric_timestamp < $5
+                     WHERE camera_id = $1 AND metric_name = $2 AND %1$s >= $3 AND %1$s < $5
                      UNION ALL
                      SELECT metric_timestamp, metric_value, metric_unit FROM timeseries_data
-                     WHERE camera_id = $1 AND metric_name = $2 AND metric_timestamp >= $6 AND metric_timestamp < $4
+                     WHERE camera_id = $1 AND metric_name = $2 AND %1$s >= $6 AND %1$s < $4
                      UNION ALL
                      SELECT metric_timestamp, metric_value, metric_unit FROM timeseries_data
                      WHERE id > $10 AND camera_id = $1 AND metric_name = $2
-                       AND metric_timestamp >= $5 AND metric_timestamp < $6
+                       AND %1$s >= $5 AND %1$s < $6
                      UNION ALL
                      SELECT p.metric_timestamp, p.metric_value, p.metric_unit
                      FROM timeseries_blocks b
                      CROSS JOIN LATERAL (VALUES ($3, $5), ($6, $4)) ends (since, until)
                      CROSS JOIN LATERAL block_points(b.points, ends.since, ends.until) p
                      WHERE b.camera_id = $1 AND b.metric_name = $2 AND ends.since < ends.until
-                       AND b.first_timestamp >= date_trunc(''month'', $3, ''UTC'') AND b.first_timestamp < $4
+                       AND %2$s >= date_trunc(''month'', $3, ''UTC'') AND %2$s < $4
                        AND b.first_timestamp < ends.until AND b.last_timestamp >= ends.since
                     ) points (at, value, unit)
                WHERE value IS NOT NULL
-               GROUP BY 1) summaries'
+               GROUP BY 1) summaries',
+        partition_condition('timeseries_data', 'metric_timestamp'),
+        partition_condition('timeseries_blocks', 'b.first_timestamp'))
     USING p_camera_id, p_metric_name, p_from, p_to, v_first, v_end, p_level, v_step, v_origin, v_rolled_up;
 END
 $$;

@@ -13,6 +13,7 @@ mod fields;
 mod ingest;
 mod jsonb;
 mod model;
+mod partitions;
 mod picture;
 mod pipeline;
 mod queue;
@@ -77,6 +78,7 @@ extension_sql_file!(
     name = "series",
     requires = [
         "rollups",
+        partitions::current_partitions,
         timeseries::block::block_points,
         timeseries::check::check_series,
         timeseries::check::check_aggregation,

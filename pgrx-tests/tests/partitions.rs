@@ -4,9 +4,10 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use camcount_cluster_tests::cluster::with_cluster;
-use camcount_cluster_tests::material::Material;
+use camcount_cluster_tests::material::{Material, installed_server};
 use camcount_cluster_tests::site::{SOON, Site, unloaded};
 use camcount_cluster_tests::wait::wait_until;
+use postgres::{IsolationLevel, Transaction};
 
 const FRAMES: usize = 20;
 
@@ -79,5 +80,52 @@ fn a_transaction_that_reads_and_then_writes_is_not_caught_in_a_deadlock_by_a_mov
             ensure!(is_moved, "nothing was moved: the test proves nothing");
             Ok(())
         })
+    })
+}
+
+#[test]
+fn a_series_is_read_whole_by_a_snapshot_that_is_older_than_its_partitions() -> Result<()> {
+    // Some of the values are compressed; there are no partitions for these times yet.
+    const SERIES: &str =
+        "INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp, metric_value)
+        SELECT 'plaza', 'people', '2026-03-01 00:00+00'::timestamptz + n * interval '1 hour', n
+        FROM generate_series(1, 200) n;
+        SELECT camcount.compress_timeseries_data('plaza', 'people', 1);
+        INSERT INTO camcount.timeseries_data (camera_id, metric_name, metric_timestamp, metric_value)
+        SELECT 'plaza', 'people', '2026-03-01 00:30+00'::timestamptz + n * interval '1 hour', n
+        FROM generate_series(1, 200) n";
+    const RANGE: &str = "'2026-03-02 12:15+00', '2026-03-06 12:20+00'";
+    const DEFAULTS: &str = "SELECT (SELECT count(*) FROM camcount.timeseries_data_default)
+        + (SELECT count(*) FROM camcount.timeseries_blocks_default)";
+    let read = |client: &mut Transaction<'_>| -> Result<(i64, String, i64)> {
+        let statement = format!(
+            "SELECT (SELECT count(*) FROM camcount.timeseries_points('plaza', 'people', {RANGE})),
+                    camcount.aggregate_timeseries_data('plaza', 'people', 'minute', {RANGE})::text,
+                    (SELECT sum(count_values)::bigint
+                     FROM camcount.timeseries_buckets('plaza', 'people', '7 minutes', {RANGE}))"
+        );
+        let row = client.query_one(&statement, &[])?;
+        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    };
+    let Some(server) = installed_server()? else { return Ok(()) };
+    with_cluster(&server, &unloaded(&[]), |cluster| {
+        let site = Site::create(cluster, "site")?;
+        let mut mover = site.connect()?;
+        mover.batch_execute(SERIES)?;
+        let mut reader = site.connect()?;
+        let mut reading =
+            reader.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start()?;
+        reading.batch_execute("SELECT")?;
+        ensure!(mover.query_one(DEFAULTS, &[])?.try_get::<_, i64>(0)? > 200, "nothing is to be moved");
+        while mover.query_one("SELECT camcount.create_partitions()", &[])?.try_get::<_, i32>(0)? > 0 {}
+        ensure!(mover.query_one(DEFAULTS, &[])?.try_get::<_, i64>(0)? == 0, "not everything was moved");
+
+        let found = read(&mut reading)?;
+        reading.commit()?;
+        let mut fresh = reader.transaction()?;
+        let expected = read(&mut fresh)?;
+        ensure!(found.0 == 192, "{} of 192 points in sight", found.0);
+        ensure!(found == expected, "the old snapshot reads {found:?}, a new one {expected:?}");
+        Ok(())
     })
 }
