@@ -1,4 +1,4 @@
-//! The event store's writing end.
+//! Appending one event.
 
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
