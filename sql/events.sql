@@ -5,15 +5,15 @@ CREATE TABLE event_aggregates (
         CONSTRAINT event_aggregates_aggregate_type_length CHECK (length(aggregate_type) BETWEEN 1 AND 100),
     aggregate_id   text NOT NULL
         CONSTRAINT event_aggregates_aggregate_id_length CHECK (length(aggregate_id) BETWEEN 1 AND 100),
-    last_version   integer NOT NULL CONSTRAINT event_aggregates_last_version_positive CHECK (last_version > 0),
+    last_version   integer NOT NULL CONSTRAINT event_aggregates_last_version_range CHECK (last_version >= 0),
     CONSTRAINT event_aggregates_pkey PRIMARY KEY (aggregate_type, aggregate_id)
 -- Rewritten with every event, never an indexed column: leave room for HOT updates.
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE event_aggregates IS
-    'One row for each aggregate that has events. publish_event locks it until commit, so that versions have no gaps.';
+    'One row for each aggregate that has events. Publishing locks it until commit, so that versions have no gaps.';
 COMMENT ON COLUMN event_aggregates.aggregate_type IS 'Kind of the aggregate, for example camera.';
 COMMENT ON COLUMN event_aggregates.aggregate_id IS 'Which one.';
-COMMENT ON COLUMN event_aggregates.last_version IS 'Version of its latest event.';
+COMMENT ON COLUMN event_aggregates.last_version IS 'Version of its latest event; 0 only while the first is published.';
 
 CREATE TABLE event_store (
     id              bigint GENERATED ALWAYS AS IDENTITY,
@@ -36,6 +36,8 @@ CREATE TABLE event_store (
     -- The same number under the name that says what it is for.
     global_position bigint GENERATED ALWAYS AS (id) STORED NOT NULL,
     transaction_id  xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    -- Read after the id was taken, because the defaults are evaluated in this order.
+    horizon         xid8 NOT NULL DEFAULT next_transaction_id(),
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- Reading all events in order.
     CONSTRAINT event_store_pkey PRIMARY KEY (global_position, aggregate_id),
@@ -46,6 +48,9 @@ CREATE TABLE event_store (
 );
 -- The foreign key to users.
 CREATE INDEX event_store_user_id ON event_store (user_id) WHERE user_id IS NOT NULL;
+CREATE UNIQUE INDEX event_store_idempotency_key
+    ON event_store (aggregate_type, aggregate_id, (event_metadata ->> 'idempotency_key'))
+    WHERE event_metadata ? 'idempotency_key';
 
 COMMENT ON TABLE event_store IS 'What happened, in order; publish_event appends, nothing changes or removes.';
 COMMENT ON COLUMN event_store.id IS 'Order of writing.';
@@ -61,15 +66,17 @@ COMMENT ON COLUMN event_store.event_sequence IS 'As documented: the same as even
 COMMENT ON COLUMN event_store.source_system IS 'Who published it.';
 COMMENT ON COLUMN event_store.user_id IS 'Which user caused it; NULL where none did, or the user was removed.';
 COMMENT ON COLUMN event_store.global_position IS
-    'Order over all aggregates. Transactions commit out of this order: read only what lies below every open one.';
-COMMENT ON COLUMN event_store.transaction_id IS
-    'Transaction that wrote the row: safe to read in order once below pg_snapshot_xmin(pg_current_snapshot()).';
+    'Order over all aggregates. Transactions commit out of this order: read with read_events, which waits for open ones.';
+COMMENT ON COLUMN event_store.transaction_id IS 'Transaction that wrote the row.';
+COMMENT ON COLUMN event_store.horizon IS
+    'Whoever took a smaller position is a transaction below this one; when all those have ended, none can appear.';
 COMMENT ON COLUMN event_store.created_at IS 'When the row was made.';
 
 CREATE FUNCTION event_store_stamp() RETURNS trigger
 LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp AS $$
 BEGIN
     NEW.transaction_id := pg_current_xact_id();
+    NEW.horizon := next_transaction_id();
     RETURN NEW;
 END
 $$;
@@ -78,6 +85,7 @@ COMMENT ON FUNCTION event_store_stamp() IS
 
 CREATE TRIGGER event_store_stamp BEFORE INSERT ON event_store
     FOR EACH ROW WHEN (NEW.transaction_id <> pg_current_xact_id()) EXECUTE FUNCTION event_store_stamp();
+ALTER TABLE event_store ENABLE ALWAYS TRIGGER event_store_stamp;
 
 CREATE FUNCTION event_store_refuse() RETURNS trigger
 LANGUAGE plpgsql SET search_path = camcount, pg_catalog, pg_temp AS $$
@@ -97,6 +105,64 @@ CREATE TRIGGER event_store_refuse BEFORE UPDATE OR DELETE ON event_store
     FOR EACH ROW EXECUTE FUNCTION event_store_refuse();
 CREATE TRIGGER event_store_refuse_truncate BEFORE TRUNCATE ON event_store
     FOR EACH STATEMENT EXECUTE FUNCTION event_store_refuse();
+
+CREATE FUNCTION event_type_matches(p_patterns text[], p_event_type text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT EXISTS (SELECT FROM unnest(p_patterns) AS pattern
+                   WHERE pattern IN ('*', p_event_type)
+                      OR pg_catalog.right(pattern, 2) = '.*'
+                         AND pg_catalog.starts_with(p_event_type, pg_catalog.left(pattern, -1)))
+$$;
+COMMENT ON FUNCTION event_type_matches(text[], text) IS
+    'Whether an event type is among patterns: exact types, prefix.* or *.';
+
+CREATE FUNCTION read_stream(
+    p_aggregate_type text, p_aggregate_id text, p_from_version integer DEFAULT 1, p_max integer DEFAULT 1000
+) RETURNS SETOF event_store
+LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM check_read_stream(p_aggregate_type, p_aggregate_id, p_from_version, p_max);
+    RETURN QUERY
+    SELECT * FROM event_store e
+    WHERE e.aggregate_type = p_aggregate_type AND e.aggregate_id = p_aggregate_id
+      AND e.event_version >= p_from_version
+    ORDER BY e.event_version
+    LIMIT p_max;
+END
+$$;
+COMMENT ON FUNCTION read_stream(text, text, integer, integer) IS
+    'The events of one aggregate from a version on, in order, at most p_max of them.';
+
+CREATE FUNCTION read_events(p_after_position bigint, p_max integer DEFAULT 1000, p_event_types text[] DEFAULT NULL)
+RETURNS SETOF event_store
+LANGUAGE plpgsql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM check_read_events(p_after_position, p_max, p_event_types);
+    RETURN QUERY
+    WITH batch AS MATERIALIZED (
+        SELECT * FROM event_store e
+        WHERE e.global_position > p_after_position
+          AND (p_event_types IS NULL OR event_type_matches(p_event_types, e.event_type))
+        ORDER BY e.global_position
+        LIMIT p_max
+    )
+    SELECT * FROM batch b
+    WHERE b.global_position <= (SELECT max(s.global_position) FROM batch s
+                                WHERE s.horizon <= pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY b.global_position;
+END
+$$;
+COMMENT ON FUNCTION read_events(bigint, integer, text[]) IS
+    'The events after a position, in order, at most p_max of them; none before which another can still appear.';
+
+CREATE FUNCTION last_settled_position() RETURNS bigint
+LANGUAGE sql STABLE SET search_path = camcount, pg_catalog, pg_temp AS $$
+    SELECT coalesce((SELECT global_position FROM event_store
+                     WHERE horizon <= pg_snapshot_xmin(pg_current_snapshot())
+                     ORDER BY global_position DESC LIMIT 1), 0)
+$$;
+COMMENT ON FUNCTION last_settled_position() IS
+    'The position up to which no event can appear any more. A reader of few event types asks for it first, and goes on from there where read_events returns less than p_max.';
 
 CREATE TABLE event_projections (
     id                   bigint GENERATED ALWAYS AS IDENTITY,

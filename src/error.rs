@@ -66,6 +66,10 @@ pub enum Error {
     NotLeased { item: i64, worker: Option<String> },
     #[error("the answer would have more than {0} buckets")]
     TooManyBuckets(i64),
+    #[error("{aggregate_type} {aggregate_id:?} is at version {found}, expected {expected}")]
+    Version { aggregate_type: String, aggregate_id: String, expected: i32, found: i32 },
+    #[error("idempotency key {key:?} belongs to another event, {event_id}")]
+    KeyUsed { key: String, event_id: String },
     #[error("could not start a background worker")]
     NoWorkerSlot,
     #[error("stream {stream:?} of camera {camera:?} is no longer leased to this worker")]
@@ -115,6 +119,8 @@ impl Error {
             Self::NoWorkerSlot => ERRCODE_INSUFFICIENT_RESOURCES,
             Self::QueueFull { .. } | Self::TooManyLeases(_) => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TooManyBuckets(_) => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::Version { .. } => ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Self::KeyUsed { .. } => ERRCODE_UNIQUE_VIOLATION,
             Self::Denied { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Standby => ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::NotPreloaded { .. } | Self::NotLeased { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -146,6 +152,10 @@ impl Error {
                 Some("Items are given out to roles that may read and update all rows of the table.")
             }
             Self::TooManyLeases(_) => Some("Claim fewer items at a time, or complete what was claimed."),
+            Self::Version { .. } => Some("Read the stream again, and decide anew what to publish."),
+            Self::KeyUsed { .. } => Some(
+                "A repetition must have the same type, data, metadata and source; another event needs another key.",
+            ),
             Self::TooManyBuckets(_) => Some("Ask for longer buckets, or for a shorter time."),
             Self::NotLeased { .. } => Some("Its lease may have run out: extend_lease() keeps one."),
             Self::NoWorkerSlot => Some("Raise max_worker_processes and restart the server."),

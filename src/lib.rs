@@ -40,7 +40,16 @@ extension_sql_file!(
     requires =
         ["counters", realtime::cache::functions::cache_entries, realtime::cache::functions::cache_figures]
 );
-extension_sql_file!("../sql/events.sql", name = "events", requires = ["cache"]);
+extension_sql_file!(
+    "../sql/events.sql",
+    name = "events",
+    requires = [
+        "cache",
+        events::read::next_transaction_id,
+        events::read::check_read_stream,
+        events::read::check_read_events
+    ]
+);
 extension_sql_file!("../sql/monitoring.sql", name = "monitoring", requires = ["events"]);
 extension_sql_file!(
     "../sql/partitions.sql",

@@ -17,7 +17,6 @@ WITH aggregate AS (
     SELECT $1, $3, handler_name, CASE handler_type WHEN 'processor' THEN 10 WHEN 'projector' THEN 5 ELSE 1 END
     FROM camcount.event_handlers, event
     WHERE is_active
-      AND EXISTS (SELECT FROM unnest(event_types) AS pattern
-                  WHERE pattern IN ('*', $4) OR right(pattern, 2) = '.*' AND starts_with($4, left(pattern, -1)))
+      AND camcount.event_type_matches(event_types, $4)
 )
 SELECT global_position FROM event

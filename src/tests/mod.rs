@@ -9,6 +9,7 @@ mod cache;
 mod claims;
 mod counter_functions;
 mod counters;
+mod event_store;
 mod events;
 mod ingest;
 mod ingest_refusals;

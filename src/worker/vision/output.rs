@@ -24,6 +24,7 @@ use crate::arguments::{NAME_LENGTH, to_timestamp};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::events::{self, Event};
+use crate::jsonb::Jsonb;
 use crate::queue::admission;
 use crate::queue::effects::End;
 use crate::queue::shared;
@@ -341,12 +342,12 @@ impl<'a> Output<'a> {
             publish::counter(claim, &counter, count)?;
         }
         for (event_type, data) in self.events {
-            events::publish(Event {
+            events::publish(&Event {
                 aggregate_id: &claim.camera_id,
                 aggregate_type: "camera",
                 event_type: &event_type,
-                data,
-                metadata: json!({"stream_id": claim.stream_id}),
+                data: Jsonb::of(&data),
+                metadata: Jsonb::of(&json!({"stream_id": claim.stream_id})),
                 source_system: Some("camcount"),
                 user_id: None,
             })?;
