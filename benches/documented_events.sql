@@ -58,14 +58,14 @@ BEGIN
     v_event_id := p_aggregate_type || '_' || p_aggregate_id || '_' || gen_random_uuid();
 
     SELECT COALESCE(MAX(event_sequence), 0) + 1 INTO v_event_sequence
-    FROM event_store
+    FROM documented.event_store
     WHERE aggregate_id = p_aggregate_id;
 
     SELECT COALESCE(MAX(event_version), 0) + 1 INTO v_event_version
-    FROM event_store
+    FROM documented.event_store
     WHERE aggregate_id = p_aggregate_id;
 
-    INSERT INTO event_store (
+    INSERT INTO documented.event_store (
         event_id, aggregate_id, aggregate_type, event_type, event_version,
         event_data, event_metadata, event_timestamp, event_sequence,
         source_system, user_id
@@ -75,17 +75,19 @@ BEGIN
         p_source_system, p_user_id
     );
 
-    INSERT INTO event_processing_queue (event_id, handler_name, processing_priority)
+    INSERT INTO documented.event_processing_queue (event_id, handler_name, processing_priority)
     SELECT v_event_id, handler_name,
            CASE
                WHEN handler_type = 'processor' THEN 10
                WHEN handler_type = 'projector' THEN 5
                ELSE 1
            END
-    FROM event_handlers
+    FROM documented.event_handlers
     WHERE is_active = TRUE
       AND p_event_type = ANY(event_types);
 
     RETURN v_event_id;
 END;
 $$ LANGUAGE plpgsql;
+
+RESET search_path;
