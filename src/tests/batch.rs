@@ -231,7 +231,6 @@ mod tests {
                 ("batch_ingest_data($)", "p_data_batch"),
                 ("ingest_realtime_data('gate', 'main', now(), 1, 'counting', $)", "p_data_payload"),
                 ("ingest_frame('gate', 'main', now(), 1, '', $)", "p_metadata"),
-                ("publish_event('gate', 'camera', 'opened', $)", "p_event_data"),
                 ("publish_event('gate', 'camera', 'opened', '{}', $)", "p_event_metadata"),
                 ("create_pipeline('doors', 'Doors', 'analytics', $)", "p_pipeline_config"),
                 ("add_zone('doors', 'hall', $)", "p_polygon"),
